@@ -1,0 +1,1 @@
+"""The models, over their official packages. Import them through `medsegany.load`."""

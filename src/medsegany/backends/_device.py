@@ -1,0 +1,72 @@
+"""Where a model runs and in which precision."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import TypeAlias
+
+import torch
+
+from medsegany.errors import InvalidInput
+
+AnyDevice: TypeAlias = torch.device | str
+AnyDtype: TypeAlias = torch.dtype | str | None
+
+_DTYPES = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+
+
+def as_device(device: AnyDevice) -> torch.device:
+    """The device of this name; "auto" is CUDA, else Apple's MPS, else the CPU.
+
+    Raises:
+        InvalidInput: There is no such device here.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        msg = f'device is "auto", "cpu", "cuda", "cuda:1", "mps" or a torch.device, got {device!r}.'
+        raise InvalidInput(msg) from error
+    missing = (chosen.type == "cuda" and not torch.cuda.is_available()) or (
+        chosen.type == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        msg = f'This machine has no {chosen.type} device that torch can use. device="auto" works.'
+        raise InvalidInput(msg)
+    return chosen
+
+
+def as_dtype(dtype: AnyDtype, device: torch.device) -> torch.dtype:
+    """The precision to compute in; None is float32.
+
+    Raises:
+        InvalidInput: The device is known to be wrong or unbearably slow in it.
+    """
+    if isinstance(dtype, str):
+        if dtype not in _DTYPES:
+            msg = f"dtype is one of {', '.join(_DTYPES)}, got {dtype!r}."
+            raise InvalidInput(msg)
+        dtype = _DTYPES[dtype]
+    chosen = dtype or torch.float32
+    if chosen not in _DTYPES.values():
+        msg = f"dtype is one of {', '.join(_DTYPES)}, got {chosen}."
+        raise InvalidInput(msg)
+    if chosen == torch.float16 and device.type == "cpu":
+        msg = "float16 is not computed on a CPU: use float32, or bfloat16 where the CPU has it."
+        raise InvalidInput(msg)
+    if chosen != torch.float32 and device.type == "mps":
+        msg = "On MPS the models are right in float32 only."
+        raise InvalidInput(msg)
+    return chosen
+
+
+def precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
+    """Autocast to `dtype`; nothing for float32."""
+    if dtype == torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)

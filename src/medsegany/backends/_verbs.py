@@ -1,0 +1,147 @@
+"""The three verbs of the backends that ship with medsegany, given `embed`.
+
+Not a base for backends of your own: those hand their verbs to `medsegany.propagation`, in three
+lines each (see "extend" in the documentation).
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from numpy.typing import NDArray
+
+from medsegany import propagation as crossing
+from medsegany.progress import OnProgress, no_progress
+from medsegany.prompts import Box, MaskPrompt, ObjectPrompts, Point, Prompts, check_kinds, on_image
+from medsegany._segmentations import given, join
+from medsegany.protocols import (
+    Direction,
+    EmbeddedImage,
+    Frames,
+    Init,
+    Overlap,
+    Propagation,
+    Segmenter,
+    Slices,
+    Tracking,
+)
+from medsegany.results import Segmentation, VolumeSegmentation
+from medsegany.types import Image
+from medsegany.volume import Volume
+
+Accepts = frozenset[type[Box] | type[Point] | type[MaskPrompt]]
+
+
+class Verbs(ABC):
+    """`segment_2d`, `segment_volume` and `track_video` from `embed`."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name that `medsegany.load` knows it by."""
+
+    @property
+    @abstractmethod
+    def accepts(self) -> Accepts:
+        """The kinds of prompts that `segment_2d` takes."""
+
+    @abstractmethod
+    def embed(self, image: Image) -> EmbeddedImage:
+        """Encode an image once; see `Segmenter.embed`."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def segment_2d(self, image: Image, prompts: Prompts) -> Segmentation:
+        """Segment objects on one image; see `Segmenter.segment_2d`."""
+        return self.embed(image).segment(prompts)
+
+    def segment_volume(  # noqa: PLR0913 -- the contract
+        self,
+        volume: Volume | NDArray[Any],
+        prompts: Prompts | None = None,
+        *,
+        init: Init = "default",
+        initializer: Segmenter | None = None,
+        reference: NDArray[Any] | None = None,
+        slices: Slices | None = None,
+        propagation: Propagation | None = None,
+        overlap: Overlap = "logits",
+        on_progress: OnProgress = no_progress,
+    ) -> VolumeSegmentation:
+        """Segment objects in a volume; see `propagation.segment_volume`.
+
+        With `init="medsam"` and no `initializer`, MedSAM is loaded.
+        """
+        if init == "medsam" and initializer is None:
+            from medsegany.registry import load  # noqa: PLC0415 -- registry imports the backends
+
+            initializer = load("medsam")
+        return crossing.segment_volume(
+            self,
+            volume,
+            prompts,
+            init=init,
+            initializer=initializer,
+            reference=reference,
+            slices=slices,
+            propagation=propagation,
+            overlap=overlap,
+            on_progress=on_progress,
+        )
+
+    def track_video(
+        self,
+        frames: Frames,
+        prompts: Prompts,
+        *,
+        direction: Direction = "forward",
+        length: int | None = None,
+        propagation: Propagation | None = None,
+        on_progress: OnProgress = no_progress,
+    ) -> Tracking:
+        """Follow objects through a video; see `propagation.track_video`."""
+        return crossing.track_video(
+            self,
+            frames,
+            prompts,
+            direction=direction,
+            length=length,
+            propagation=propagation,
+            on_progress=on_progress,
+        )
+
+
+class Embedded(ABC):
+    """An encoded image: sorts prompts, returns given masks as they are, asks the model the rest."""
+
+    def __init__(self, segmenter: Verbs, shape: tuple[int, int]) -> None:
+        self._segmenter = segmenter
+        self._shape = shape
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """`(H, W)` of the image as given."""
+        return self._shape
+
+    def segment(self, prompts: Prompts) -> Segmentation:
+        """Segment the prompted objects; see `EmbeddedImage.segment`."""
+        asked = on_image(prompts, self._shape)
+        for here in asked.values():
+            check_kinds(here, self._segmenter.accepts, self._segmenter.name)
+        masks = {name: here.mask.mask for name, here in asked.items() if here.mask is not None}
+        sought = {name: here for name, here in asked.items() if here.mask is None}
+        parts = [given(masks)] + ([self._predict(sought)] if sought else [])
+        found = join(0, *parts)
+        # in the order of the prompts
+        return Segmentation(
+            masks={name: found.masks[name] for name in asked},
+            scores={name: found.scores[name] for name in asked},
+            presence={name: found.presence[name] for name in asked},
+            logits={name: found.logits[name] for name in asked},
+            low_res_logits=found.low_res_logits,
+            verbatim=found.verbatim,
+        )
+
+    @abstractmethod
+    def _predict(self, asked: dict[int, ObjectPrompts]) -> Segmentation:
+        """Segment objects that have boxes and points and no masks."""

@@ -1,0 +1,6 @@
+"""SAM 2 and SAM 2.1 (Ravi et al., 2024) over the official `sam2` package; MedSAM2 too."""
+
+from medsegany.backends.sam2._build import build
+from medsegany.backends.sam2._segmenter import Sam2Segmenter
+
+__all__ = ["Sam2Segmenter", "build"]

@@ -1,0 +1,82 @@
+"""Making the official classes; the only place that knows hydra."""
+
+import sys
+from importlib import resources
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from medsegany.errors import InvalidInput
+
+
+def _import_sam2() -> None:
+    """Import `sam2` and leave the caller's hydra as it was.
+
+    `import sam2` initialises hydra's global state, which would break a caller who does so next.
+    """
+    if "sam2" in sys.modules:
+        return
+    from hydra.core.global_hydra import GlobalHydra  # noqa: PLC0415 -- its home is here
+
+    was_initialized = GlobalHydra.instance().is_initialized()
+    import sam2  # noqa: F401, PLC0415 -- imported for its effect on sys.modules
+
+    if not was_initialized:
+        GlobalHydra.instance().clear()
+
+
+_import_sam2()
+from sam2.sam2_video_predictor import SAM2VideoPredictor  # noqa: E402 -- after the guard
+
+# What build_sam2_video_predictor adds to the configuration (apply_postprocessing=True).
+_POSTPROCESSING = {
+    "sam_mask_decoder_extra_args": {
+        "dynamic_multimask_via_stability": True,
+        "dynamic_multimask_stability_delta": 0.05,
+        "dynamic_multimask_stability_thresh": 0.98,
+    },
+    "binarize_mask_from_pts_for_mem_enc": True,
+    "fill_hole_area": 8,
+}
+
+
+def config(architecture: str) -> DictConfig:
+    """The official configuration of a model, for instance "sam2.1/sam2.1_hiera_t"."""
+    text = resources.files("sam2").joinpath("configs", f"{architecture}.yaml").read_text("utf-8")
+    model = OmegaConf.create(text)["model"]
+    assert isinstance(model, DictConfig)
+    return model
+
+
+def build(
+    architecture: str | DictConfig, image_size: int | None = None, **overrides: Any
+) -> SAM2VideoPredictor:
+    """An official `SAM2VideoPredictor` with random weights.
+
+    As `sam2.build_sam.build_sam2_video_predictor` makes it, without hydra's global state.
+
+    Args:
+        architecture: Name of an official configuration, or the model part of one.
+        image_size: Side of the square the model looks at; None for the configuration's own.
+        overrides: Other values of the configuration.
+    """
+    from hydra.utils import instantiate  # noqa: PLC0415 -- its home is here
+
+    model = config(architecture) if isinstance(architecture, str) else architecture.copy()
+    model = OmegaConf.merge(
+        model,
+        {"_target_": "sam2.sam2_video_predictor.SAM2VideoPredictor"},
+        _POSTPROCESSING,
+        overrides,
+    )
+    if image_size is not None:
+        if image_size < 64 or image_size % 32:
+            msg = f"image_size of SAM2 is a multiple of 32, at least 64, got {image_size}."
+            raise InvalidInput(msg)
+        model.image_size = image_size
+        sides = [image_size // 16] * 2
+        model.memory_attention.layer.self_attention.feat_sizes = sides
+        model.memory_attention.layer.cross_attention.feat_sizes = sides
+    predictor = instantiate(model, _recursive_=True)
+    assert isinstance(predictor, SAM2VideoPredictor)
+    return predictor.eval()

@@ -1,0 +1,136 @@
+"""SAM2 on images, and the door to its memory."""
+
+import copy
+import warnings
+from collections.abc import Mapping
+
+import torch
+
+from medsegany.backends._batches import Batch, batches
+from medsegany.backends._device import AnyDevice, AnyDtype, as_device, as_dtype, precision
+from medsegany.backends._found import segmentation
+from medsegany.backends._verbs import Accepts, Embedded, Verbs
+from medsegany.backends.sam2._build import SAM2VideoPredictor
+from medsegany.backends.sam2._memory import Sam2Memory
+from medsegany.preprocess import as_rgb, check_image
+from medsegany.prompts import Box, MaskPrompt, ObjectPrompts, Point
+from medsegany._segmentations import join
+from medsegany.protocols import Span
+from medsegany.results import Segmentation
+from medsegany.types import Image
+from sam2.sam2_image_predictor import SAM2ImagePredictor
+
+
+class Sam2Segmenter(Verbs):
+    """SAM2 and its relatives: the image is resized to a square, and one mask is asked for.
+
+    On images equal to `SAM2ImagePredictor.predict(..., multimask_output=False)`, which falls back
+    to the best of three masks when the single one is not stable; in stacks, with `ByMemory`, to one
+    `SAM2VideoPredictor` session per object. Both to the bit on a CPU.
+    """
+
+    def __init__(
+        self,
+        model: SAM2VideoPredictor,
+        name: str,
+        *,
+        device: AnyDevice = "cpu",
+        dtype: AnyDtype = None,
+    ) -> None:
+        self._name = name
+        self._device = as_device(device)
+        self._dtype = as_dtype(dtype, self._device)
+        self.upstream: SAM2VideoPredictor = model.to(self._device).eval()
+        """The official predictor with these very weights."""
+        with warnings.catch_warnings():
+            # upstream scripts its transforms, which newer torch deprecates; the user can't help it
+            warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
+            self._predictor = SAM2ImagePredictor(self.upstream)
+        side = self.upstream.image_size
+        # upstream has the sizes of a 1024 px model written down
+        self._predictor._bb_feat_sizes = [(side // s, side // s) for s in (4, 8, 16)]  # noqa: SLF001
+
+    @property
+    def name(self) -> str:
+        """The name that `medsegany.load` knows it by."""
+        return self._name
+
+    @property
+    def accepts(self) -> Accepts:
+        """Boxes, points and masks."""
+        return frozenset({Box, Point, MaskPrompt})
+
+    def embed(self, image: Image) -> "Sam2Embedded":
+        """Encode an image once; see `Segmenter.embed`."""
+        rgb = as_rgb(check_image(image))
+        predictor = copy.copy(self._predictor)
+        with torch.inference_mode(), precision(self._device, self._dtype):
+            predictor.set_image(rgb)
+        return Sam2Embedded(self, predictor, self._device, self._dtype)
+
+    def remember(
+        self,
+        whole: Span,
+        spans: Mapping[int, Span],
+        *,
+        fill_holes_px: int,
+        memory_budget: int | None,
+    ) -> Sam2Memory:
+        """Start with an empty memory; see `RemembersSlices.remember`."""
+        return Sam2Memory(
+            self.upstream,
+            whole,
+            spans,
+            fill_holes_px=fill_holes_px,
+            budget=memory_budget,
+            precision=lambda: precision(self._device, self._dtype),
+        )
+
+
+class Sam2Embedded(Embedded):
+    """An image encoded by SAM2."""
+
+    def __init__(
+        self,
+        segmenter: Sam2Segmenter,
+        predictor: SAM2ImagePredictor,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        (size,) = predictor._orig_hw  # noqa: SLF001 -- upstream keeps it there
+        super().__init__(segmenter, size)
+        self._predictor = predictor  # holds its image from now on
+        self._device = device
+        self._dtype = dtype
+
+    def _predict(self, asked: dict[int, ObjectPrompts]) -> Segmentation:
+        with torch.inference_mode(), precision(self._device, self._dtype):
+            return join(0, *[self._decode(batch) for batch in batches(asked)])
+
+    def _decode(self, batch: Batch) -> Segmentation:
+        """`SAM2ImagePredictor._predict`, which drops the object score and clamps its logits."""
+        model, transforms = self._predictor.model, self._predictor._transforms  # noqa: SLF001
+        features = self._predictor._features  # noqa: SLF001
+        coords, labels = [], []
+        if batch.boxes is not None:
+            boxes = torch.as_tensor(batch.boxes, dtype=torch.float, device=self._device)
+            corners = transforms.transform_boxes(boxes, normalize=True, orig_hw=self.shape)
+            coords.append(corners)
+            labels.append(torch.tensor([[2, 3]], dtype=torch.int).repeat(len(batch.names), 1))
+        if batch.points is not None:
+            points = torch.as_tensor(batch.points, dtype=torch.float, device=self._device)
+            coords.append(transforms.transform_coords(points, normalize=True, orig_hw=self.shape))
+            labels.append(torch.as_tensor(batch.positive, dtype=torch.int))
+        clicks = (torch.cat(coords, dim=1), torch.cat(labels, dim=1).to(self._device))
+        sparse, dense = model.sam_prompt_encoder(points=clicks, boxes=None, masks=None)
+        low_res, scores, _, object_scores = model.sam_mask_decoder(
+            image_embeddings=features["image_embed"],
+            image_pe=model.sam_prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=False,
+            repeat_image=len(batch.names) > 1,
+            high_res_features=features["high_res_feats"],
+        )
+        logits = transforms.postprocess_masks(low_res, self.shape)
+        return segmentation(batch.names, logits, low_res, scores, object_scores)

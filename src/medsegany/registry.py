@@ -1,0 +1,138 @@
+"""From a name to a model; nothing heavy is imported before a model is asked for."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from attrs import evolve
+
+from medsegany import checkpoints
+from medsegany.cards import BY_NAME, CARDS, ModelCard
+from medsegany.errors import CheckpointError, InvalidInput, MedSegAnyError, UnknownModel
+from medsegany.protocols import Segmenter
+
+if TYPE_CHECKING:
+    import torch
+
+    Device: TypeAlias = torch.device | str
+    Dtype: TypeAlias = torch.dtype | str | None
+
+_OPENERS = {
+    "classical": "medsegany.backends.classical",
+    "sam1": "medsegany.backends._open",
+    "sam2": "medsegany.backends._open",
+    "medsam": "medsegany.backends._open",
+}
+_GROUP = "medsegany.backends"
+
+
+def models() -> list[ModelCard]:
+    """Every model that `load` knows by name, and whether its weights are on this machine.
+
+    Backends of other packages are loaded by their entry point's name and have no card.
+    """
+    return [evolve(card, path=checkpoints.find(card)) for card in CARDS]
+
+
+def load(  # noqa: PLR0913 -- the contract
+    name_or_path: str | Path = "classical",
+    *,
+    checkpoint: str | Path | None = None,
+    device: "Device" = "auto",
+    dtype: "Dtype" = None,
+    image_size: int | None = None,
+    compile: bool = False,  # noqa: A002 -- torch's own word for it
+) -> Segmenter:
+    """Load a model.
+
+    Args:
+        name_or_path: A name from `models()`, such as "sam2.1-t"; the entry point of another
+            package; or the path of a published file of weights, which is known by its hash.
+        checkpoint: A file of weights for the model of that name. Without it the published file is
+            looked for in `checkpoints.home()`.
+        device: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda", "cuda:1", "mps".
+        dtype: The precision to compute in: None for float32, or "bfloat16" or "float16".
+        image_size: SAM2 only: the side in pixels of the square it looks at, instead of 1024. 512 is
+            several times as fast, and less accurate with weights that were trained at 1024.
+        compile: Compile the image encoder with `torch.compile`: the first image takes minutes, the
+            others less.
+
+    Raises:
+        UnknownModel: There is no model of this name.
+        CheckpointError: The weights are missing, broken, or those of another model.
+        InvalidInput: An option that the model does not have.
+    """
+    name = str(name_or_path)
+    if name in BY_NAME:
+        card = BY_NAME[name]
+    elif plugins := entry_points(group=_GROUP, name=name):
+        _refuse(name, image_size=image_size, compile=compile or None)
+        return _checked(next(iter(plugins)).load(), name, checkpoint, device, dtype)
+    else:
+        card, checkpoint = _of_file(Path(name_or_path), checkpoint), name
+    if card.family == "classical":
+        _refuse(name, checkpoint=checkpoint, image_size=image_size, compile=compile or None)
+    opener: Callable[..., Segmenter] = import_module(_OPENERS[card.family]).open_model
+    return opener(
+        card,
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        device=device,
+        dtype=dtype,
+        image_size=image_size,
+        compile=compile,
+    )
+
+
+def _of_file(path: Path, checkpoint: str | Path | None) -> ModelCard:
+    """The model of a published file that is given instead of a name."""
+    name = str(path)
+    if path.is_dir():
+        msg = f"{path} is a folder. Folders written by medsegany cannot be loaded yet."
+        raise CheckpointError(msg)
+    if not path.is_file():
+        near = get_close_matches(name, BY_NAME, n=3, cutoff=0.4)
+        others = [point.name for point in entry_points(group=_GROUP)]
+        msg = f"There is no model {name!r}"
+        msg += " and no such file." if path.suffix else "."
+        msg += f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        msg += f" Models: {', '.join([*BY_NAME, *others])}."
+        raise UnknownModel(msg)
+    if checkpoint is not None:
+        msg = f"Two files of weights: {path} and checkpoint={checkpoint}. Give a name and one file."
+        raise InvalidInput(msg)
+    card = checkpoints.recognise(path)
+    if card is None:
+        msg = (
+            f"{path} is none of the published files, so its model is not known. "
+            f'Name it: load("medsam", checkpoint="{path}"). (MedSAM has the keys of SAM ViT-B, and '
+            "MedSAM2 those of SAM 2.1 tiny: a guess could choose the wrong preprocessing.)"
+        )
+        raise CheckpointError(msg)
+    return card
+
+
+def _refuse(name: str, **options: object) -> None:
+    for option, value in options.items():
+        if value is not None:
+            msg = f"{name} has no option {option}."
+            raise InvalidInput(msg)
+
+
+def _checked(
+    backend: Callable[..., Any],
+    name: str,
+    checkpoint: str | Path | None,
+    device: "Device",
+    dtype: "Dtype",
+) -> Segmenter:
+    segmenter = backend(checkpoint=checkpoint, device=device, dtype=dtype)
+    if not isinstance(segmenter, Segmenter):
+        msg = (
+            f"The backend {name!r} returned a {type(segmenter).__name__}, which is no Segmenter: "
+            "medsegany.testing.SegmenterContract says what is missing."
+        )
+        raise MedSegAnyError(msg)
+    return segmenter

@@ -1,0 +1,186 @@
+"""Voxels with their place in space."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from attrs import evolve, field, frozen
+from numpy.typing import ArrayLike, NDArray
+
+from medsegany.errors import InvalidGeometry, InvalidImage
+from medsegany.types import Affine
+
+if TYPE_CHECKING:
+    import nibabel as nib
+    import SimpleITK as sitk
+
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+@frozen
+class NiftiCodes:
+    """What a NIfTI header says beside the affine, kept so that the same grid can be written again.
+
+    Attributes:
+        sform_code: Meaning of the sform (0 unknown, 1 scanner, 2 aligned, 3 Talairach, 4 MNI).
+        qform_code: The same for the qform.
+        qform: The qform's affine, which need not equal the sform's; None where there is none.
+        units: Units of space and time, as nibabel names them.
+    """
+
+    sform_code: int = 2
+    qform_code: int = 0
+    qform: Affine | None = field(default=None, eq=False)
+    units: tuple[str, str] = ("mm", "unknown")
+
+
+def _affine(value: ArrayLike) -> Affine:
+    affine = np.array(value, dtype=np.float64)
+    if affine.shape != (4, 4):
+        msg = f"An affine is a 4x4 matrix, got shape {affine.shape}."
+        raise InvalidGeometry(msg)
+    if not np.isfinite(affine).all():
+        msg = f"The affine holds NaN or infinity:\n{affine}"
+        raise InvalidGeometry(msg)
+    if not np.allclose(affine[3], (0, 0, 0, 1)):
+        msg = (
+            f"The last row of an affine is (0, 0, 0, 1), got {tuple(affine[3].tolist())}. "
+            "Is the matrix transposed?"
+        )
+        raise InvalidGeometry(msg)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    if (spacing == 0).any() or abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-6:
+        msg = (
+            f"The affine is singular, so voxels have no place of their own:\n{affine}\n"
+            "A spacing of zero is the usual reason."
+        )
+        raise InvalidGeometry(msg)
+    affine.setflags(write=False)
+    return affine
+
+
+def _voxels(value: NDArray[Any]) -> NDArray[Any]:
+    voxels = np.asarray(value)
+    if voxels.ndim != 3 and not (voxels.ndim == 4 and voxels.shape[3] == 3):
+        msg = f"A volume's voxels are (D, H, W) or (D, H, W, 3), got shape {voxels.shape}."
+        if voxels.ndim == 2:
+            msg += " One slice is voxels[None]."
+        raise InvalidImage(msg)
+    if 0 in voxels.shape:
+        msg = f"The volume is empty: its shape is {voxels.shape}."
+        raise InvalidImage(msg)
+    return voxels
+
+
+@frozen
+class Volume:
+    """Voxels and the affine that places them in the patient.
+
+    Nothing is ever reoriented: `voxels[k, j, i]` is the storage order of the file, and a result
+    on this grid can be written back beside its source.
+
+    Attributes:
+        voxels: `(D, H, W)`, or `(D, H, W, 3)` for colour, axes k (slice), j (row), i (column).
+        affine: 4x4; voxel `(i, j, k)` -> millimetres in RAS+. Note the order: the reverse of the
+            array's axes.
+        nifti: What a NIfTI header said beside the affine.
+        preparation: What was done to the intensities, in words; empty for values as stored.
+    """
+
+    voxels: NDArray[Any] = field(converter=_voxels, eq=False, repr=lambda v: f"<{v.dtype} {v.shape}>")
+    affine: Affine = field(converter=_affine, eq=False)
+    nifti: NiftiCodes = field(factory=NiftiCodes, kw_only=True)
+    preparation: str = field(default="", kw_only=True)
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between neighbouring voxels along (k, j, i), in millimetres."""
+        i, j, k = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
+        return (k, j, i)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """`(D, H, W)`."""
+        d, h, w = self.voxels.shape[:3]
+        return (d, h, w)
+
+    def with_voxels(self, voxels: NDArray[Any], preparation: str = "") -> "Volume":
+        """The same grid with other values.
+
+        Args:
+            voxels: `(D, H, W)` or `(D, H, W, 3)` of this volume's shape.
+            preparation: What was done, in words; added to what had been done before.
+
+        Raises:
+            InvalidImage: `voxels` lie on another grid.
+        """
+        if voxels.shape[:3] != self.shape:
+            msg = f"The new voxels are {voxels.shape[:3]}, the volume is {self.shape}."
+            raise InvalidImage(msg)
+        done = "; ".join(filter(None, [self.preparation, preparation]))
+        return evolve(self, voxels=voxels, preparation=done)
+
+    @classmethod
+    def from_spacing(cls, voxels: NDArray[Any], spacing_mm: Sequence[float]) -> "Volume":
+        """A volume whose axes point along R, A and S, for data that brings a spacing only.
+
+        Args:
+            voxels: `(D, H, W)` or `(D, H, W, 3)`.
+            spacing_mm: Millimetres between voxels along (k, j, i): array-axis order.
+        """
+        if len(spacing_mm) != 3:
+            msg = f"spacing_mm has one number for each of (k, j, i), got {tuple(spacing_mm)}."
+            raise InvalidGeometry(msg)
+        if not all(np.isfinite(s) and s > 0 for s in spacing_mm):
+            msg = f"spacing_mm must be above zero, got {tuple(spacing_mm)}."
+            raise InvalidGeometry(msg)
+        return cls(voxels, np.diag([*reversed([float(s) for s in spacing_mm]), 1.0]))
+
+    @classmethod
+    def from_nibabel(cls, image: "nib.spatialimages.SpatialImage") -> "Volume":
+        """Wrap a nibabel image of three dimensions.
+
+        nibabel indexes `[i, j, k]`; the voxels here are its array transposed, `[k, j, i]`.
+
+        Raises:
+            InvalidImage: The image does not have three dimensions.
+        """
+        if len(image.shape) != 3:
+            msg = (
+                f"A volume has three dimensions, this image has {len(image.shape)}: "
+                f"{image.shape}. Of a 4D image, take one: image.slicer[..., 0]."
+            )
+            raise InvalidImage(msg)
+        return cls(np.asanyarray(image.dataobj).T, image.affine, nifti=_codes(image.header))
+
+    @classmethod
+    def from_sitk(cls, image: "sitk.Image") -> "Volume":
+        """Wrap a SimpleITK image of three dimensions, scalar or RGB.
+
+        SimpleITK's physical points are LPS+; the affine here is RAS+.
+
+        Raises:
+            InvalidImage: The image does not have three dimensions.
+        """
+        import SimpleITK as sitk  # noqa: PLC0415 -- heavy, and most users never need it
+
+        if image.GetDimension() != 3:
+            msg = f"A volume has three dimensions, this image has {image.GetDimension()}."
+            raise InvalidImage(msg)
+        lps = np.eye(4)
+        direction = np.array(image.GetDirection()).reshape(3, 3)
+        lps[:3, :3] = direction * np.array(image.GetSpacing())
+        lps[:3, 3] = image.GetOrigin()
+        return cls(sitk.GetArrayFromImage(image), _LPS_TO_RAS @ lps)
+
+
+def _codes(header: Any) -> NiftiCodes:  # noqa: ANN401 -- nibabel is published without types
+    if not hasattr(header, "get_qform"):
+        return NiftiCodes()
+    qform, qform_code = header.get_qform(coded=True)
+    return NiftiCodes(
+        sform_code=int(header["sform_code"]),
+        qform_code=int(qform_code),
+        qform=None if qform is None else np.array(qform),
+        units=tuple(header.get_xyzt_units()),
+    )

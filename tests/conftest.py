@@ -1,0 +1,54 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("medsegany", deadline=None, max_examples=50)
+settings.load_profile("medsegany")
+
+
+@pytest.fixture(autouse=True)
+def _no_home(tmp_path, monkeypatch):
+    """No test finds weights that lie on this machine by chance."""
+    monkeypatch.setenv("MEDSEGANY_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def eval_data():
+    """The folder of real cases with reference masks; its tests are skipped where it is absent."""
+    default = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("MEDSEGANY_TEST_DATA", default)) / "eval"
+    if not folder.is_dir():
+        pytest.skip(f"no real cases at {folder}: set MEDSEGANY_TEST_DATA")
+    return folder
+
+
+@pytest.fixture
+def noise():
+    """An image without structure, so that every pixel and channel matters."""
+
+    def make(*shape, seed=0):
+        return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+    return make
+
+
+def equal(ours, theirs):
+    """Equal to the last bit, with a message that says by how much not."""
+    theirs = theirs.detach().numpy() if isinstance(theirs, torch.Tensor) else theirs
+    assert ours.shape == theirs.shape
+    difference = np.abs(ours.astype(np.float64) - theirs.astype(np.float64)).max()
+    assert difference == 0.0, f"largest difference {difference}"
+
+
+@pytest.fixture
+def assert_equal():
+    return equal
