@@ -154,7 +154,9 @@ def check_stack(stack: object) -> Stack:
     return _checked(stack, dims=3, what="A stack", shapes="(D, H, W) or (D, H, W, 3)")
 
 
-def _checked(array: object, *, dims: int, what: str, shapes: str) -> NDArray[np.uint8]:
+def _checked(  # noqa: C901 -- a list of slips, each with its own hint
+    array: object, *, dims: int, what: str, shapes: str
+) -> NDArray[np.uint8]:
     if not isinstance(array, np.ndarray):
         msg = f"{what} is a numpy array, uint8 {shapes}, got {type(array).__name__}."
         if isinstance(array, Volume):

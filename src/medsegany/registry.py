@@ -37,7 +37,7 @@ def models() -> list[ModelCard]:
     return [evolve(card, path=checkpoints.find(card)) for card in CARDS]
 
 
-def load(  # noqa: PLR0913 -- the contract
+def load(
     name_or_path: str | Path = "classical",
     *,
     checkpoint: str | Path | None = None,

@@ -87,7 +87,9 @@ class Volume:
         preparation: What was done to the intensities, in words; empty for values as stored.
     """
 
-    voxels: NDArray[Any] = field(converter=_voxels, eq=False, repr=lambda v: f"<{v.dtype} {v.shape}>")
+    voxels: NDArray[Any] = field(
+        converter=_voxels, eq=False, repr=lambda v: f"<{v.dtype} {v.shape}>"
+    )
     affine: Affine = field(converter=_affine, eq=False)
     nifti: NiftiCodes = field(factory=NiftiCodes, kw_only=True)
     preparation: str = field(default="", kw_only=True)

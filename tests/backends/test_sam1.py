@@ -53,9 +53,7 @@ def test_a_box_gives_what_the_official_predictor_gives(sam, segmenter, noise, sh
 
 
 @pytest.mark.parametrize("shape", SHAPES[:2])
-def test_points_give_what_the_official_predictor_gives(
-    sam, segmenter, noise, shape, assert_equal
-):
+def test_points_give_what_the_official_predictor_gives(sam, segmenter, noise, shape, assert_equal):
     image = noise(*shape)
     points = [Point(50, 60), Point(100.25, 20, positive=False), Point(3, 170)]
     expected = official(
@@ -67,9 +65,7 @@ def test_points_give_what_the_official_predictor_gives(
     check(segmenter.segment_2d(image, points), expected, assert_equal)
 
 
-def test_box_and_points_give_what_the_official_predictor_gives(
-    sam, segmenter, noise, assert_equal
-):
+def test_box_and_points_give_what_the_official_predictor_gives(sam, segmenter, noise, assert_equal):
     image = noise(180, 260, 3)
     expected = official(
         sam,

@@ -64,9 +64,7 @@ def test_points_give_what_the_official_predictor_gives(model, segmenter, noise, 
 
 def test_one_click_gives_what_the_official_predictor_gives(model, segmenter, noise, assert_equal):
     image = noise(180, 260, 3)
-    expected = official(
-        model, image, point_coords=np.array([[50, 60]]), point_labels=np.array([1])
-    )
+    expected = official(model, image, point_coords=np.array([[50, 60]]), point_labels=np.array([1]))
     check(segmenter.segment_2d(image, Point(50, 60)), expected, assert_equal)
 
 
@@ -112,9 +110,7 @@ def test_an_unstable_mask_is_replaced_by_the_best_of_three_as_upstream_does(
 
 
 @pytest.mark.parametrize("size", [128, 512])
-def test_other_image_sizes_work_as_upstream_with_its_feature_sizes_set(
-    size, noise, assert_equal
-):
+def test_other_image_sizes_work_as_upstream_with_its_feature_sizes_set(size, noise, assert_equal):
     model = models.small_sam2(seed=1, image_size=size)
     image = noise(100, 150, 3)
     expected = official(model, image, box=np.array([10, 10, 50, 50]))

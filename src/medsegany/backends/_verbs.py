@@ -10,9 +10,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from medsegany import propagation as crossing
+from medsegany._segmentations import given, join
 from medsegany.progress import OnProgress, no_progress
 from medsegany.prompts import Box, MaskPrompt, ObjectPrompts, Point, Prompts, check_kinds, on_image
-from medsegany._segmentations import given, join
 from medsegany.protocols import (
     Direction,
     EmbeddedImage,

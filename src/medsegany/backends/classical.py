@@ -5,7 +5,6 @@ that starts as the ellipse inscribed in the box. With points only: a random walk
 from the points.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +27,8 @@ from medsegany.types import Image, Mask
 _STEPS = 12
 _MARGIN = 0.25  # of the box, seen around it
 _SEED_PX = 2
-_REACH_PX = 48  # how far from the points an object may reach, when there is no box
-_WIDEST_PX = 160  # larger crops are shrunk: time stays bounded, a contour needs no more
+_REACH = 0.25  # of the shorter side: how far from the points an object is sought without a box
+_SIDE_PX = 160  # every window is resized to this: a contour's few steps reach equally far in all
 
 
 def open_model(card: ModelCard, **_: object) -> "ClassicalSegmenter":
@@ -76,14 +75,16 @@ class ClassicalEmbedded(Embedded):
     def _mask(self, asked: ObjectPrompts) -> Mask:
         rows, cols = self._window(asked)
         crop = self._grey[rows, cols]
-        zoom = min(1.0, _WIDEST_PX / max(crop.shape))
+        zoom = _SIDE_PX / max(crop.shape)
         shape = tuple(max(1, round(side * zoom)) for side in crop.shape)
         small = _resized(crop, shape)
         # pixel centres of the crop in pixels of the image
         y = rows.start + (np.arange(shape[0]) + 0.5) * crop.shape[0] / shape[0] - 0.5
         x = cols.start + (np.arange(shape[1]) + 0.5) * crop.shape[1] / shape[1] - 0.5
         if asked.box is not None:
-            found = _contour(small, _ellipse(asked.box, y, x))
+            # A box says where the object ends: what leaks out of it is cut, or it would be carried
+            # on and grow from slice to slice.
+            found = _contour(small, _ellipse(asked.box, y, x)) & _inside(asked.box, y, x)
             found = _with_points(found, asked.points, y, x)
         else:
             found = _walk(small, asked.points, y, x)
@@ -94,7 +95,7 @@ class ClassicalEmbedded(Embedded):
     def _window(self, asked: ObjectPrompts) -> tuple[slice, slice]:
         """The part of the image that is looked at."""
         ys, xs = [p.y for p in asked.points], [p.x for p in asked.points]
-        margin_y = margin_x = float(_REACH_PX)
+        margin_y = margin_x = max(16.0, _REACH * min(self.shape))
         if asked.box is not None:
             box = asked.box
             ys, xs = [box.y0, box.y1], [box.x0, box.x1]
@@ -126,6 +127,13 @@ def _ellipse(box: Box, y: NDArray[np.float64], x: NDArray[np.float64]) -> Mask:
     cy, cx = (box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2
     ry, rx = (box.y1 - box.y0 + 1) / 2, (box.x1 - box.x0 + 1) / 2
     inside: Mask = ((y[:, None] - cy) / ry) ** 2 + ((x[None, :] - cx) / rx) ** 2 <= 1
+    return inside
+
+
+def _inside(box: Box, y: NDArray[np.float64], x: NDArray[np.float64]) -> Mask:
+    rows = (y >= box.y0 - 0.5) & (y <= box.y1 + 0.5)
+    cols = (x >= box.x0 - 0.5) & (x <= box.x1 + 0.5)
+    inside: Mask = rows[:, None] & cols[None, :]
     return inside
 
 
@@ -169,7 +177,7 @@ def _walk(
     smooth = ndimage.gaussian_filter(grey, 1.0)
     if np.ptp(smooth) == 0:
         return positive
-    found: Mask = random_walker(smooth, seeds, beta=400, mode="cg_j", tol=1e-3) == 1
+    found: Mask = random_walker(smooth, seeds, beta=400, mode="cg_j", tol=1e-4, prob_tol=1) == 1
     return found
 
 

@@ -10,13 +10,13 @@ import torch.nn.functional as F  # noqa: N812 -- torch's own name for it
 from segment_anything.modeling import Sam
 from skimage.transform import resize
 
+from medsegany._segmentations import join
 from medsegany.backends._batches import batches
 from medsegany.backends._device import AnyDevice, AnyDtype, as_device, as_dtype, precision
 from medsegany.backends._found import segmentation
 from medsegany.backends._verbs import Accepts, Embedded, Verbs
 from medsegany.preprocess import as_rgb, check_image
 from medsegany.prompts import Box, ObjectPrompts
-from medsegany._segmentations import join
 from medsegany.results import Segmentation
 from medsegany.types import Image
 

@@ -4,6 +4,7 @@ import torch
 from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.modeling import Sam
 
+from medsegany._segmentations import join
 from medsegany.backends._batches import batches
 from medsegany.backends._device import AnyDevice, AnyDtype, as_device, as_dtype, precision
 from medsegany.backends._found import segmentation
@@ -11,7 +12,6 @@ from medsegany.backends._verbs import Accepts, Embedded, Verbs
 from medsegany.errors import InvalidInput
 from medsegany.preprocess import as_rgb, check_image
 from medsegany.prompts import Box, MaskPrompt, ObjectPrompts, Point
-from medsegany._segmentations import join
 from medsegany.results import Segmentation
 from medsegany.types import Image
 

@@ -82,7 +82,8 @@ class VideoFile:
         try:
             with av.open(str(self.path)) as container:
                 for frame in container.decode(video=0):
-                    yield frame.to_ndarray(format="rgb24")
+                    image: Image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                    yield image
         except (av.FFmpegError, IndexError) as error:
             msg = f"{self.path} cannot be decoded: {error}"
             raise FileError(msg) from error

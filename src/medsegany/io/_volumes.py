@@ -2,7 +2,7 @@
 
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from attrs import field, frozen
@@ -113,9 +113,8 @@ def _read_nifti(path: Path, frame: int | None) -> Volume:
         msg = f"There is no file {path}."
         raise FileError(msg)
     try:
-        image: SpatialImage = nib.load(path)
-        image = _one_frame(image, path, frame)
-        return Volume.from_nibabel(image)
+        image = cast("SpatialImage", nib.load(path))
+        return Volume.from_nibabel(_one_frame(image, path, frame))
     except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zipfile.error) as e:
         if isinstance(e, InvalidInput):
             raise

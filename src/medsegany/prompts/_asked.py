@@ -1,14 +1,12 @@
 """Sorting what a user asks: by object, by slice, checked against the image."""
 
 from collections.abc import Container, Mapping, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from medsegany.errors import InvalidPrompt, PromptNotSupported
 from medsegany.prompts._records import (
-    AnyPrompt,
     Box,
     MaskPrompt,
     ObjectPrompts,
@@ -16,6 +14,7 @@ from medsegany.prompts._records import (
     Point,
     Prompt,
     Prompts,
+    as_whole,
 )
 
 
@@ -148,22 +147,21 @@ def _meets(x0: float, y0: float, x1: float, y1: float, height: int, width: int) 
 
 
 def _object_id(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+    name = as_whole(value)
+    if name is None or name < 1:
         msg = f"An object id is a whole number from 1 (0 is the background), got {value!r}."
         raise InvalidPrompt(msg)
-    return int(value)
+    return name
 
 
-def _by_slice(
-    name: int, given: AnyPrompt | Sequence[AnyPrompt]
-) -> dict[int | None, ObjectPrompts]:
+def _by_slice(name: int, given: object) -> dict[int | None, ObjectPrompts]:
     single = isinstance(given, (Box, Point, MaskPrompt, Placed))
     if not single and (isinstance(given, (str, bytes)) or not isinstance(given, Sequence)):
         msg = f"Object {name} got {type(given).__name__}; a prompt is a Box, Point or MaskPrompt."
         if isinstance(given, np.ndarray):
             msg += " An array of four numbers is Box(*array)."
         raise InvalidPrompt(msg)
-    items: Sequence[Any] = [given] if single else given  # type: ignore[assignment]  # checked above
+    items: Sequence[Any] = given if isinstance(given, Sequence) else [given]
     if not items:
         msg = f"Object {name} has no prompts."
         raise InvalidPrompt(msg)

@@ -1,10 +1,9 @@
 """Turning masks into prompts, as if someone had drawn them."""
 
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, assert_never
 
 import numpy as np
 from numpy.typing import ArrayLike
-from typing_extensions import assert_never
 
 from medsegany.errors import InvalidPrompt
 from medsegany.prompts._records import Box, Placed, as_mask
@@ -97,10 +96,7 @@ def boxes_from_labels(
     """
     array = np.asarray(labels)
     if array.ndim not in (2, 3) or not np.issubdtype(array.dtype, np.integer):
-        msg = (
-            "Labels are integers, (H, W) or (D, H, W), "
-            f"got {array.dtype} of shape {array.shape}."
-        )
+        msg = f"Labels are integers, (H, W) or (D, H, W), got {array.dtype} of shape {array.shape}."
         raise InvalidPrompt(msg)
     if jitter_px and rng is None:
         msg = "jitter_px needs rng=numpy.random.default_rng(seed), so that it can be repeated."

@@ -1,8 +1,9 @@
 """Boxes, points and masks: frozen records in pixels of the image as given."""
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -27,14 +28,25 @@ def _number(value: object) -> float:
     return value  # type: ignore[return-value]  # a Real is as good as a float here
 
 
+def as_whole(value: object) -> int | None:
+    """The whole number, numpy's included; None for anything else, True and 1.0 included."""
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:  # an array of several
+        return None
+
+
 def _index(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    index = as_whole(value)
+    if index is None:
         msg = f"A slice or frame is given by its index, a whole number, got {value!r}."
         raise InvalidPrompt(msg)
-    if value < 0:
-        msg = f"A slice or frame index counts from 0, got {value}."
+    if index < 0:
+        msg = f"A slice or frame index counts from 0, got {index}."
         raise InvalidPrompt(msg)
-    return int(value)
+    return index
 
 
 @frozen

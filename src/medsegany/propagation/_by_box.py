@@ -6,12 +6,11 @@ from typing import Literal
 import numpy as np
 from attrs import evolve, field, frozen, validators
 
+from medsegany._segmentations import given, join, nothing
 from medsegany.prompts import Box, ObjectPrompts, box_from_mask
 from medsegany.protocols import Direction, Route, Segmenter, Span
 from medsegany.results import Segmentation
 from medsegany.types import Image, Mask
-
-from medsegany._segmentations import given, join, nothing
 
 
 @frozen
@@ -84,7 +83,10 @@ class ByBox:
         tight = box_from_mask(size)
         # The released code lets the right and lower edge reach the width, one past the last pixel.
         x0, y0 = max(tight.x0 - self.margin_px, 0), max(tight.y0 - self.margin_px, 0)
-        x1, y1 = min(tight.x1 + self.margin_px, self.grid), min(tight.y1 + self.margin_px, self.grid)
+        x1, y1 = (
+            min(tight.x1 + self.margin_px, self.grid),
+            min(tight.y1 + self.margin_px, self.grid),
+        )
         if self.grid == 256:
             return Box(x0 / scale, y0 / scale, x1 / scale, y1 / scale)
         return Box(

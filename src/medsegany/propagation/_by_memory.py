@@ -5,13 +5,12 @@ from typing import Literal
 
 from attrs import evolve, field, frozen, validators
 
+from medsegany._segmentations import as_mask_prompts, join
 from medsegany.errors import PropagationNotSupported
 from medsegany.prompts import ObjectPrompts
 from medsegany.protocols import Direction, Memory, RemembersSlices, Route, Segmenter, Span
 from medsegany.results import Segmentation
 from medsegany.types import Image
-
-from medsegany._segmentations import as_mask_prompts, join
 
 
 @frozen
@@ -47,9 +46,7 @@ class ByMemory:
         default="prompt", validator=validators.in_(("prompt", "mask"))
     )
     fill_holes_px: int = field(default=8, validator=validators.ge(0))
-    memory_budget: int | None = field(
-        default=None, validator=validators.optional(validators.ge(0))
-    )
+    memory_budget: int | None = field(default=None, validator=validators.optional(validators.ge(0)))
     stop_after: int = field(default=3, validator=validators.ge(1))
 
     def toward(self, direction: Direction) -> "ByMemory":

@@ -7,10 +7,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from medsegany._segmentations import join, nothing
 from medsegany.errors import InvalidInput, InvalidPrompt
 from medsegany.preprocess import check_image
 from medsegany.progress import OnProgress, Progress, no_progress
 from medsegany.prompts import ObjectPrompts, Prompts, by_object, check_kinds, on_stack
+from medsegany.propagation._by_box import ByBox
+from medsegany.propagation._by_memory import ByMemory
 from medsegany.protocols import (
     Carrier,
     Direction,
@@ -22,10 +25,6 @@ from medsegany.protocols import (
 )
 from medsegany.results import Segmentation
 from medsegany.types import Image
-
-from medsegany.propagation._by_box import ByBox
-from medsegany.propagation._by_memory import ByMemory
-from medsegany._segmentations import join, nothing
 
 Waiting = dict[int, dict[int, ObjectPrompts]]  # frame -> object -> prompts
 
@@ -110,7 +109,9 @@ def _opened(frames: Frames) -> Any:  # noqa: ANN401 -- a sequence, an array or a
         msg = f"A video is (T, H, W) or (T, H, W, 3), got shape {frames.shape}: frames[None]?"
         raise InvalidInput(msg)
     if not hasattr(frames, "__iter__") and not hasattr(frames, "__getitem__"):
-        msg = f"frames are an array, a sequence, an iterable or a path, got {type(frames).__name__}."
+        msg = (
+            f"frames are an array, a sequence, an iterable or a path, got {type(frames).__name__}."
+        )
         raise InvalidInput(msg)
     return frames
 
@@ -118,7 +119,7 @@ def _opened(frames: Frames) -> Any:  # noqa: ANN401 -- a sequence, an array or a
 class VideoTracking:
     """A video being tracked; see `medsegany.protocols.Tracking`."""
 
-    def __init__(  # noqa: PLR0913 -- made by track_video alone
+    def __init__(
         self,
         segmenter: Segmenter,
         source: Any,  # noqa: ANN401 -- a sequence, an array or an iterable of frames
@@ -185,7 +186,7 @@ class VideoTracking:
 
     def _run(self) -> Iterator[Segmentation]:
         index = -1
-        for index, frame in enumerate(self._source):  # noqa: B007 -- the last one is read below
+        for index, frame in enumerate(self._source):
             image = self._check(index, frame)
             if index == 0 and self._shape is None:
                 self._begin(image)

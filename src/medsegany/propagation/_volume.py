@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medsegany._segmentations import as_given, as_mask_prompts, join
 from medsegany.errors import InvalidInput, InvalidPrompt
 from medsegany.preprocess import check_stack
 from medsegany.progress import OnProgress, Progress, no_progress
@@ -18,6 +19,9 @@ from medsegany.prompts import (
     on_stack,
     prompt_slice,
 )
+from medsegany.propagation._by_box import ByBox
+from medsegany.propagation._by_memory import ByMemory
+from medsegany.propagation._collect import Collector
 from medsegany.protocols import (
     Carrier,
     Init,
@@ -31,11 +35,6 @@ from medsegany.protocols import (
 from medsegany.results import Segmentation, VolumeSegmentation
 from medsegany.types import Stack
 from medsegany.volume import Volume
-
-from medsegany.propagation._by_box import ByBox
-from medsegany.propagation._by_memory import ByMemory
-from medsegany.propagation._collect import Collector
-from medsegany._segmentations import as_given, as_mask_prompts, join
 
 Asked = dict[int, dict[int, ObjectPrompts]]
 
@@ -229,9 +228,7 @@ def _from_initializer(
     return started, known
 
 
-def _from_reference(
-    stack: Stack, prompts: Prompts | None, reference: NDArray[Any] | None
-) -> Asked:
+def _from_reference(stack: Stack, prompts: Prompts | None, reference: NDArray[Any] | None) -> Asked:
     if reference is None:
         msg = 'init="gt" needs reference=, the true labels as a (D, H, W) array of integers.'
         raise InvalidInput(msg)

@@ -8,7 +8,7 @@ Run by pytest. Nothing is said about how well the model segments.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -112,7 +112,7 @@ class SegmenterContract(ABC):
         ids=["float", "nan", "int16", "rgba", "empty", "1d", "list"],
     )
     def test_anything_but_display_values_is_refused(
-        self, segmenter: Segmenter, wrong: Any
+        self, segmenter: Segmenter, wrong: Image
     ) -> None:
         """`embed` takes uint8 and guesses nothing."""
         with pytest.raises(errors.InvalidImage):
@@ -139,9 +139,7 @@ class SegmenterContract(ABC):
                 with pytest.raises(errors.PromptNotSupported, match=type(prompt).__name__):
                     segmenter.segment_2d(image, prompt)
 
-    def test_a_given_mask_comes_back(
-        self, segmenter: Segmenter, image: Image, truth: Mask
-    ) -> None:
+    def test_a_given_mask_comes_back(self, segmenter: Segmenter, image: Image, truth: Mask) -> None:
         """To the pixel, with a score of nan."""
         if MaskPrompt not in segmenter.accepts:
             pytest.skip(f"{segmenter.name} takes no masks")

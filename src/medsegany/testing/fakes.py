@@ -55,9 +55,7 @@ class FakeEmbedded(Embedded):
             masks=masks,
             scores=dict.fromkeys(masks, 0.5),
             presence=dict.fromkeys(masks, float("nan")),
-            logits={
-                name: np.where(mask, value, np.float32(-1)) for name, mask in masks.items()
-            },
+            logits={name: np.where(mask, value, np.float32(-1)) for name, mask in masks.items()},
         )
 
     def _inside(self, asked: ObjectPrompts) -> Mask:

@@ -29,7 +29,8 @@ def image_of(mask: Mask, seed: int | None = None) -> Image:
     image: NDArray[Any] = np.where(mask, _OBJECT, _BACKGROUND).astype(np.float64)
     if seed is not None:
         image += np.random.default_rng(seed).normal(0, 8, mask.shape)
-    return np.clip(image, 0, 255).astype(np.uint8)
+    clipped: Image = np.clip(image, 0, 255).astype(np.uint8)
+    return clipped
 
 
 def balls(
@@ -54,9 +55,7 @@ def balls(
     reach = depth / 2 - 1.5  # slices from the centre to the pole
     for name, cx, ck in ((1, width * 0.27, depth / 2 - 1), (2, width * 0.73, depth / 2)):
         inside = (
-            ((k - ck) / reach) ** 2
-            + ((y - height / 2) / radius) ** 2
-            + ((x - cx) / radius) ** 2
+            ((k - ck) / reach) ** 2 + ((y - height / 2) / radius) ** 2 + ((x - cx) / radius) ** 2
         ) < 1
         labels[inside] = name
     voxels = image_of(labels > 0, seed)

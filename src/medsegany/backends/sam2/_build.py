@@ -2,7 +2,6 @@
 
 import sys
 from importlib import resources
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -28,6 +27,8 @@ def _import_sam2() -> None:
 _import_sam2()
 from sam2.sam2_video_predictor import SAM2VideoPredictor  # noqa: E402 -- after the guard
 
+__all__ = ["SAM2VideoPredictor", "build", "config"]
+
 # What build_sam2_video_predictor adds to the configuration (apply_postprocessing=True).
 _POSTPROCESSING = {
     "sam_mask_decoder_extra_args": {
@@ -43,13 +44,15 @@ _POSTPROCESSING = {
 def config(architecture: str) -> DictConfig:
     """The official configuration of a model, for instance "sam2.1/sam2.1_hiera_t"."""
     text = resources.files("sam2").joinpath("configs", f"{architecture}.yaml").read_text("utf-8")
-    model = OmegaConf.create(text)["model"]
+    content = OmegaConf.create(text)
+    assert isinstance(content, DictConfig)
+    model = content.model
     assert isinstance(model, DictConfig)
     return model
 
 
 def build(
-    architecture: str | DictConfig, image_size: int | None = None, **overrides: Any
+    architecture: str | DictConfig, image_size: int | None = None, **overrides: object
 ) -> SAM2VideoPredictor:
     """An official `SAM2VideoPredictor` with random weights.
 
@@ -62,9 +65,8 @@ def build(
     """
     from hydra.utils import instantiate  # noqa: PLC0415 -- its home is here
 
-    model = config(architecture) if isinstance(architecture, str) else architecture.copy()
     model = OmegaConf.merge(
-        model,
+        config(architecture) if isinstance(architecture, str) else architecture,
         {"_target_": "sam2.sam2_video_predictor.SAM2VideoPredictor"},
         _POSTPROCESSING,
         overrides,

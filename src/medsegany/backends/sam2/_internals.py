@@ -40,12 +40,12 @@ class Step:
     object_score: torch.Tensor
 
 
-class Tracker(SAM2VideoPredictor):
+class Tracker(SAM2VideoPredictor):  # type: ignore[misc]  # sam2 is published without types
     """The official predictor, sharing the weights of another one, in which
 
     - the predicted IoU of the returned mask is kept (upstream's `track_step` drops it), and
     - holes are filled on every device (upstream needs its CUDA extension), at the same moment.
-    """  # noqa: D205, D400, D415 -- the sentence is the list
+    """  # noqa: D415 -- the sentence is the list
 
     fill_holes_px: int
     last_score: torch.Tensor
@@ -60,14 +60,16 @@ class Tracker(SAM2VideoPredictor):
         tracker.fill_holes_px = fill_holes_px
         return tracker
 
-    def _forward_sam_heads(self, *args: Any, **kwargs: Any) -> Any:
-        heads = super()._forward_sam_heads(*args, **kwargs)
+    def _forward_sam_heads(self, *args: object, **kwargs: object) -> tuple[torch.Tensor, ...]:
+        heads: tuple[torch.Tensor, ...] = super()._forward_sam_heads(*args, **kwargs)
         ious = heads[2]
         # with three candidates upstream returns the one that argmax(ious) names
         self.last_score = ious.max(dim=-1, keepdim=True).values
         return heads
 
-    def _run_single_frame_inference(self, *args: Any, **kwargs: Any) -> Any:
+    def _run_single_frame_inference(
+        self, *args: object, **kwargs: object
+    ) -> tuple[State, torch.Tensor]:
         record, masks = super()._run_single_frame_inference(*args, **kwargs)
         if self.fill_holes_px:
             filled = fill_holes(masks[0, 0].float().cpu().numpy(), self.fill_holes_px)
@@ -117,7 +119,7 @@ def encode(tracker: Tracker, frame: torch.Tensor) -> Features:
     return batch, cast("dict[str, list[torch.Tensor]]", tracker.forward_image(batch))
 
 
-def condition(  # noqa: PLR0913 -- one prompt, taken apart
+def condition(
     tracker: Tracker,
     state: State,
     index: int,
@@ -144,13 +146,11 @@ def condition(  # noqa: PLR0913 -- one prompt, taken apart
     return Step(record["pred_masks"], score, record["object_score_logits"])
 
 
-def carry(
-    tracker: Tracker, state: State, index: int, features: Features, *, reverse: bool
-) -> Step:
+def carry(tracker: Tracker, state: State, index: int, features: Features, *, reverse: bool) -> Step:
     """Track the object to a frame and remember it: one turn of `propagate_in_video`'s loop."""
     state["cached_features"] = {index: features}
     outputs = state["output_dict_per_obj"][0]
-    record, masks = tracker._run_single_frame_inference(
+    record, masks = tracker._run_single_frame_inference(  # noqa: SLF001 -- its home is here
         inference_state=state,
         output_dict=outputs,
         frame_idx=index,

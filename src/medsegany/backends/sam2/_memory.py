@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own name for it
 from attrs import evolve
 
+from medsegany._segmentations import given, join
 from medsegany.backends._found import segmentation
 from medsegany.backends.sam2 import _internals as internals
 from medsegany.backends.sam2._build import SAM2VideoPredictor
 from medsegany.preprocess import as_rgb, check_image
 from medsegany.prompts import ObjectPrompts
-from medsegany._segmentations import given, join
 from medsegany.protocols import Span
 from medsegany.results import Segmentation
 from medsegany.types import Image
@@ -25,7 +25,7 @@ _DEFAULT_BUDGET = 2**30
 class Sam2Memory:
     """What SAM2 remembers; see `medsegany.protocols.Memory`."""
 
-    def __init__(  # noqa: PLR0913 -- made by Sam2Segmenter.remember alone
+    def __init__(
         self,
         upstream: SAM2VideoPredictor,
         whole: Span,
@@ -112,9 +112,7 @@ class Sam2Memory:
             self._store.put(index, features)
         return features
 
-    def _found(
-        self, index: int, image: Image, steps: Mapping[int, internals.Step]
-    ) -> Segmentation:
+    def _found(self, index: int, image: Image, steps: Mapping[int, internals.Step]) -> Segmentation:
         low_res = torch.cat([step.low_res for step in steps.values()])
         size = (image.shape[0], image.shape[1])
         logits = low_res

@@ -5,7 +5,9 @@ import warnings
 from collections.abc import Mapping
 
 import torch
+from sam2.sam2_image_predictor import SAM2ImagePredictor
 
+from medsegany._segmentations import join
 from medsegany.backends._batches import Batch, batches
 from medsegany.backends._device import AnyDevice, AnyDtype, as_device, as_dtype, precision
 from medsegany.backends._found import segmentation
@@ -14,11 +16,9 @@ from medsegany.backends.sam2._build import SAM2VideoPredictor
 from medsegany.backends.sam2._memory import Sam2Memory
 from medsegany.preprocess import as_rgb, check_image
 from medsegany.prompts import Box, MaskPrompt, ObjectPrompts, Point
-from medsegany._segmentations import join
 from medsegany.protocols import Span
 from medsegany.results import Segmentation
 from medsegany.types import Image
-from sam2.sam2_image_predictor import SAM2ImagePredictor
 
 
 class Sam2Segmenter(Verbs):

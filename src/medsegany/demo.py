@@ -1,0 +1,141 @@
+"""The main job, on real images that come with medsegany's dependencies.
+
+A photograph of the back of an eye (scikit-image), one time point of a 4D MR scan of a head
+(nibabel) and an ultrasound film of a heart (pydicom).
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from attrs import frozen
+from PIL import Image as Pillow
+
+from medsegany.errors import FileError
+from medsegany.io import read_volume, write_labels
+from medsegany.overlays import contact_sheet, overlay
+from medsegany.progress import OnProgress, no_progress
+from medsegany.prompts import Box
+from medsegany.protocols import Segmenter
+from medsegany.types import Image
+
+T = TypeVar("T")
+
+# Drawn by hand around what a person sees, a little loosely, as people do.
+OPTIC_DISC = Box(118, 536, 330, 762)
+BRAIN = Box(30, 4, 98, 91)
+BRAIN_SLICE = 12
+VENTRICLE = Box(156, 68, 203, 130)
+
+
+@frozen
+class Row:
+    """A line of the demo's table.
+
+    Attributes:
+        image: What was looked at.
+        prompt: What was asked.
+        found: What came out, with its unit.
+        seconds: How long the model took.
+        files: What was written.
+    """
+
+    image: str
+    prompt: str
+    found: str
+    seconds: float
+    files: tuple[Path, ...]
+
+
+def run(segmenter: Segmenter, folder: Path, on_progress: OnProgress = no_progress) -> Iterator[Row]:
+    """Segment an image, a volume and a video, and write masks and pictures into `folder`.
+
+    Raises:
+        FileError: The folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"The folder {folder} cannot be made: {error.strerror}."
+        raise FileError(msg) from error
+    for part in (_photograph, _scan, _film):
+        yield part(segmenter, folder, on_progress)
+
+
+def _photograph(segmenter: Segmenter, folder: Path, _: OnProgress) -> Row:
+    from skimage.data import retina  # noqa: PLC0415 -- only the demo needs it
+
+    image = retina()
+    found, seconds = _timed(lambda: segmenter.segment_2d(image, OPTIC_DISC))
+    mask_file, picture = folder / "optic-disc-mask.png", folder / "optic-disc.png"
+    _save(mask_file, found.mask.astype(np.uint8) * 255)
+    _save(picture, overlay(image, found.labels(), boxes=[OPTIC_DISC], thickness_px=4))
+    area = f"{found.mask.sum():,} pixels"
+    return Row("fundus photograph: optic disc", "1 box", area, seconds, (picture, mask_file))
+
+
+def _scan(segmenter: Segmenter, folder: Path, on_progress: OnProgress) -> Row:
+    import nibabel as nib  # noqa: PLC0415 -- only the demo needs it
+
+    source = Path(nib.__file__).parent / "tests" / "data" / "example4d.nii.gz"
+    volume = read_volume(source, frame=0)
+    prompt = BRAIN.at(BRAIN_SLICE)
+    out, seconds = _timed(lambda: segmenter.segment_volume(volume, prompt, on_progress=on_progress))
+    mask_file, image_file = folder / "brain-mask.nii.gz", folder / "brain.nii.gz"
+    picture = folder / "brain.png"
+    write_labels(mask_file, out.labels(), like=volume)
+    write_labels(image_file, volume.voxels, like=volume)  # its grey values, to lay the mask over
+    # Rows of this scan run from the back of the head to the front: turned for the reader.
+    tiles = [
+        overlay(image, labels, boxes=[BRAIN] if k == BRAIN_SLICE else [])[::-1]
+        for k, (image, labels) in enumerate(zip(volume.voxels, out.labels(), strict=True))
+    ]
+    _save(picture, np.kron(contact_sheet(tiles, 6), np.ones((2, 2, 1), np.uint8)))
+    millilitres = out.mask.sum() * float(np.prod(volume.spacing_mm)) / 1000
+    first, last = out.visited[1]
+    return Row(
+        "MR scan: brain",
+        f"1 box on slice {BRAIN_SLICE}",
+        f"{millilitres:.0f} ml on slices {first} to {last}",
+        seconds,
+        (picture, mask_file, image_file),
+    )
+
+
+def _film(segmenter: Segmenter, folder: Path, on_progress: OnProgress) -> Row:
+    from pydicom.examples import get_path  # noqa: PLC0415 -- only the demo needs it
+    from pydicom.pixels.utils import pixel_array  # noqa: PLC0415
+
+    frames: list[Image] = list(pixel_array(get_path("ybr_color")))
+    masks = folder / "left-ventricle"
+    masks.mkdir(exist_ok=True)
+    tiles: list[Image] = []
+    areas: list[int] = []
+    start = time.perf_counter()
+    for found in segmenter.track_video(frames, VENTRICLE, on_progress=on_progress):
+        _save(masks / f"{found.index:04d}.png", found.mask.astype(np.uint8) * 255)
+        areas.append(int(found.mask.sum()))
+        if found.index % 3 == 0:
+            boxes = [VENTRICLE] if found.index == 0 else []
+            tiles.append(overlay(frames[found.index], found.labels(), boxes=boxes))
+    seconds = time.perf_counter() - start
+    picture = folder / "left-ventricle.png"
+    _save(picture, contact_sheet(tiles, 5))
+    return Row(
+        "ultrasound film: left ventricle",
+        "1 box on frame 0",
+        f"{min(areas):,} to {max(areas):,} pixels in {len(areas)} frames",
+        seconds,
+        (picture, masks),
+    )
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    start = time.perf_counter()
+    return work(), time.perf_counter() - start
+
+
+def _save(path: Path, picture: Image) -> None:
+    Pillow.fromarray(picture).save(path)
