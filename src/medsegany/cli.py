@@ -33,7 +33,7 @@ def main() -> None:
         raise SystemExit(1) from error
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 -- typer's callbacks are called so
+def _print_version(wanted: bool) -> None:
     if wanted:
         _out.print(medsegany.__version__, highlight=False)
         raise typer.Exit

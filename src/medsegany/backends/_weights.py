@@ -1,6 +1,7 @@
 """Reading files of weights, and telling whose they are."""
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,9 @@ def read(path: Path, card: ModelCard) -> State:
         msg = f"{path} is the published file of {known.name}, and {card.name} was asked for."
         raise CheckpointError(msg)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a file's age or dialect: it loads, or it does not
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         msg = f"{path} holds more than weights, and loading it could run code: refused."
         raise CheckpointError(msg) from error

@@ -27,6 +27,7 @@ from medsegany.types import Image, Mask
 _STEPS = 12
 _MARGIN = 0.25  # of the box, seen around it
 _SEED_PX = 2
+_BETA = 1600  # how much an edge holds the random walker back
 _REACH = 0.25  # of the shorter side: how far from the points an object is sought without a box
 _SIDE_PX = 160  # every window is resized to this: a contour's few steps reach equally far in all
 
@@ -76,6 +77,8 @@ class ClassicalEmbedded(Embedded):
         rows, cols = self._window(asked)
         crop = self._grey[rows, cols]
         zoom = _SIDE_PX / max(crop.shape)
+        if asked.box is None:  # edges that are drawn out hold a random walker back no more
+            zoom = min(zoom, 1.0)
         shape = tuple(max(1, round(side * zoom)) for side in crop.shape)
         small = _resized(crop, shape)
         # pixel centres of the crop in pixels of the image
@@ -90,6 +93,9 @@ class ClassicalEmbedded(Embedded):
             found = _walk(small, asked.points, y, x)
         mask = np.zeros(self.shape, np.bool_)
         mask[rows, cols] = _resized(found.astype(np.float64), crop.shape) >= 0.5
+        if asked.box is not None and not mask.any():  # less than half of the only pixel was left
+            height, width = self.shape
+            return _ellipse(asked.box, np.arange(float(height)), np.arange(float(width)))
         return mask
 
     def _window(self, asked: ObjectPrompts) -> tuple[slice, slice]:
@@ -114,11 +120,15 @@ def _span(low: float, high: float, size: int) -> slice:
 
 
 def _resized(values: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[Any]:
-    from skimage.transform import resize  # noqa: PLC0415 -- slow to import, not always needed
+    from skimage.transform import resize, resize_local_mean  # noqa: PLC0415 -- slow to import
 
     if values.shape == shape:
         return values
-    resized: NDArray[Any] = resize(values, shape, order=1, anti_aliasing=True)
+    # Averages over areas keep objects of a few pixels, which a blur would lose.
+    shrinks = shape[0] < values.shape[0]
+    resized: NDArray[Any] = (
+        resize_local_mean(values, shape) if shrinks else resize(values, shape, order=1)
+    )
     return resized
 
 
@@ -177,7 +187,7 @@ def _walk(
     smooth = ndimage.gaussian_filter(grey, 1.0)
     if np.ptp(smooth) == 0:
         return positive
-    found: Mask = random_walker(smooth, seeds, beta=400, mode="cg_j", tol=1e-4, prob_tol=1) == 1
+    found: Mask = random_walker(smooth, seeds, beta=_BETA, mode="cg_j", tol=1e-4, prob_tol=1) == 1
     return found
 
 

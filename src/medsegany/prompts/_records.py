@@ -3,8 +3,7 @@
 import math
 import operator
 from collections.abc import Mapping, Sequence
-from numbers import Real
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from attrs import cmp_using, field, frozen
@@ -16,16 +15,17 @@ from medsegany.types import Mask
 P_co = TypeVar("P_co", bound="Box | Point | MaskPrompt", covariant=True)
 
 
-def _number(value: object) -> float:
-    if isinstance(value, (np.number, np.ndarray)) and value.ndim == 0:
-        value = value.item()
-    if isinstance(value, bool) or not isinstance(value, Real):
+def _number(value: "float | np.number[Any]") -> float:
+    plain = (
+        value.item() if isinstance(value, (np.number, np.ndarray)) and value.ndim == 0 else value
+    )
+    if isinstance(plain, bool) or not isinstance(plain, (int, float)):
         msg = f"A coordinate is one number in pixels, got {value!r}."
         raise InvalidPrompt(msg)
-    if not math.isfinite(value):
-        msg = f"A coordinate is a finite number of pixels, got {value}."
+    if not math.isfinite(plain):
+        msg = f"A coordinate is a finite number of pixels, got {plain}."
         raise InvalidPrompt(msg)
-    return value  # type: ignore[return-value]  # a Real is as good as a float here
+    return plain
 
 
 def as_whole(value: object) -> int | None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsegany._segmentations import join, nothing
-from medsegany.errors import InvalidInput, InvalidPrompt
+from medsegany.errors import InvalidImage, InvalidInput, InvalidPrompt
 from medsegany.preprocess import check_image
 from medsegany.progress import OnProgress, Progress, no_progress
 from medsegany.prompts import ObjectPrompts, Prompts, by_object, check_kinds, on_stack
@@ -275,7 +275,7 @@ class VideoTracking:
         image = check_image(frame)
         if self._shape is not None and image.shape[:2] != self._shape:
             msg = f"Frame {index} is {image.shape[:2]}, the frames before it {self._shape}."
-            raise InvalidInput(msg)
+            raise InvalidImage(msg)
         return image
 
 

@@ -1,0 +1,228 @@
+"""What lies at a place in the world lies there after reading, segmenting and writing."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given, strategies as st
+
+from medsegany import errors, io
+from medsegany.preprocess import Window
+
+OBLIQUE = np.array([[-0.8, 0.1, 0.3, 90], [0.2, -1.1, 0.4, -30], [0.1, 0.5, 4.8, 12], [0, 0, 0, 1]])
+
+
+def save(path, data, affine=OBLIQUE, **header):
+    image = nib.Nifti1Image(data, affine)
+    for name, value in header.items():
+        getattr(image.header, name)(*value)
+    nib.save(image, path)
+    return path
+
+
+@pytest.fixture
+def scan(tmp_path, rng):
+    return save(tmp_path / "scan.nii.gz", rng.integers(0, 900, (7, 6, 5)).astype(np.int16))
+
+
+class TestReadVolume:
+    def test_axes_are_those_of_the_file_reversed(self, tmp_path):
+        data = np.arange(24, dtype=np.uint8).reshape(4, 3, 2)
+        volume = io.read_volume(save(tmp_path / "a.nii", data))
+        assert volume.voxels[1, 2, 3] == data[3, 2, 1]
+        np.testing.assert_allclose(volume.affine, OBLIQUE, rtol=1e-6)
+
+    def test_uint8_is_left_alone_and_other_data_gets_percentiles(self, tmp_path, scan, rng):
+        bytes_ = rng.integers(5, 250, (4, 3, 2)).astype(np.uint8)
+        volume = io.read_volume(save(tmp_path / "b.nii.gz", bytes_))
+        np.testing.assert_array_equal(volume.voxels, bytes_.T)
+        volume = io.read_volume(scan)
+        assert volume.voxels.dtype == np.uint8
+        assert "percentiles" in volume.preparation
+
+    def test_raw_keeps_intensities_with_the_file_s_scaling(self, tmp_path):
+        stored = nib.Nifti1Image(np.full((4, 3, 2), 26, np.int16), np.eye(4))
+        nib.save(stored, tmp_path / "scaled.nii")
+        with (tmp_path / "scaled.nii").open("r+b") as file:
+            file.seek(112)  # scl_slope and scl_inter
+            file.write(np.array([0.5, -3], "<f4").tobytes())
+        volume = io.read_volume(tmp_path / "scaled.nii", window="raw")
+        assert (volume.voxels == 10).all()  # 26 * 0.5 - 3
+
+    def test_ct_needs_a_window(self, tmp_path, rng):
+        path = save(tmp_path / "ct.nii.gz", rng.integers(-1024, 900, (7, 6, 5)).astype(np.int16))
+        with pytest.raises(errors.InvalidInput, match=r"looks like CT.*'abdomen'.*Window"):
+            io.read_volume(path)
+        for window in ("abdomen", Window(40, 400), "percentile"):
+            assert io.read_volume(path, window=window).voxels.dtype == np.uint8
+
+    def test_4d_needs_a_frame(self, tmp_path, rng):
+        data = rng.integers(0, 200, (4, 3, 2, 3)).astype(np.uint8)
+        path = save(tmp_path / "4d.nii", data)
+        with pytest.raises(errors.InvalidInput, match=r"3 volumes.*frame=0"):
+            io.read_volume(path)
+        np.testing.assert_array_equal(io.read_volume(path, frame=2).voxels, data[..., 2].T)
+        with pytest.raises(errors.InvalidInput, match="frame=3"):
+            io.read_volume(path, frame=3)
+
+    def test_a_frame_of_a_3d_file_is_an_error(self, scan):
+        with pytest.raises(errors.InvalidInput, match="holds one volume"):
+            io.read_volume(scan, frame=0)
+
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [("a.nii.gz", b"no gzip"), ("a.nii", b""), ("a.npz", b"no zip"), ("a.txt", b"text")],
+    )
+    def test_a_broken_or_foreign_file_names_itself(self, tmp_path, name, content):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(errors.FileError, match=name):
+            io.read_volume(tmp_path / name)
+
+    @pytest.mark.parametrize("name", ["no.nii.gz", "no.npz"])
+    def test_a_missing_file_is_said_to_be_missing(self, tmp_path, name):
+        with pytest.raises(errors.FileError, match="no file"):
+            io.read_volume(tmp_path / name)
+
+    def test_a_truncated_file_is_an_error(self, scan):
+        scan.write_bytes(scan.read_bytes()[:-60])
+        with pytest.raises(errors.FileError):
+            io.read_volume(scan)
+
+
+class TestReadNpz:
+    def test_spacing_is_turned_to_the_order_of_the_axes(self, tmp_path):
+        np.savez(tmp_path / "a.npz", imgs=np.zeros((2, 3, 4), np.uint8), spacing=(0.8, 0.9, 5.0))
+        assert io.read_npz(tmp_path / "a.npz").volume.spacing_mm == (5.0, 0.9, 0.8)
+
+    def test_labels_and_boxes_come_along(self, tmp_path):
+        gts = np.ones((2, 3, 4), np.uint8)
+        np.savez(tmp_path / "a.npz", imgs=gts, gts=gts, boxes=[[0, 0, 3, 2]])
+        case = io.read_npz(tmp_path / "a.npz")
+        np.testing.assert_array_equal(case.labels, gts)
+        assert case.boxes.tolist() == [[0, 0, 3, 2]]
+
+    @pytest.mark.parametrize("shape", [(5, 6), (5, 6, 3)])
+    def test_an_image_is_a_volume_of_one_slice(self, tmp_path, shape):
+        np.savez(tmp_path / "a.npz", imgs=np.zeros(shape, np.uint8), gts=np.zeros((5, 6), np.uint8))
+        case = io.read_npz(tmp_path / "a.npz")
+        assert case.volume.shape == (1, 5, 6)
+        assert case.labels.shape == (1, 5, 6)
+
+    def test_pickles_are_refused(self, tmp_path):
+        np.savez(tmp_path / "a.npz", imgs=np.array([print], dtype=object))
+        with pytest.raises(errors.FileError, match="cannot be read"):
+            io.read_npz(tmp_path / "a.npz")
+
+    def test_a_file_without_images_says_what_it_holds(self, tmp_path):
+        np.savez(tmp_path / "a.npz", gts=np.zeros(3))
+        with pytest.raises(errors.FileError, match="'gts'.*no 'imgs'"):
+            io.read_npz(tmp_path / "a.npz")
+
+
+class TestWriteLabels:
+    def test_the_grid_is_the_source_s(self, tmp_path, scan):
+        source = nib.load(scan)
+        source.header.set_xyzt_units("mm", "sec")
+        source.set_qform(source.affine, 1, strip_shears=True)
+        source.set_sform(source.affine, 4)
+        nib.save(source, scan)
+        source = nib.load(scan)
+        volume = io.read_volume(scan)
+        io.write_labels(tmp_path / "seg.nii.gz", np.ones(volume.shape, np.uint8), like=volume)
+        written = nib.load(tmp_path / "seg.nii.gz")
+        np.testing.assert_array_equal(written.affine, source.affine)
+        for field in ("sform_code", "qform_code", "xyzt_units"):
+            assert written.header[field] == source.header[field], field
+        np.testing.assert_allclose(written.get_qform(), source.get_qform(), atol=1e-5)
+        assert written.get_data_dtype() == np.uint8
+
+    def test_more_than_255_labels_are_uint16(self, tmp_path, scan):
+        volume = io.read_volume(scan)
+        labels = np.zeros(volume.shape, np.int64)
+        labels[0, 0, 0] = 300
+        io.write_labels(tmp_path / "seg.nii", labels, like=volume)
+        written = nib.load(tmp_path / "seg.nii")
+        assert written.get_data_dtype() == np.uint16
+        assert np.asanyarray(written.dataobj)[0, 0, 0] == 300
+
+    @pytest.mark.parametrize(
+        ("labels", "words"),
+        [
+            (np.zeros((5, 6, 8), np.uint8), r"\(5, 6, 8\)"),
+            (np.zeros((5, 6, 7)), "float64"),
+            (np.full((5, 6, 7), -1), "from -1"),
+        ],
+    )
+    def test_what_is_no_label_map_on_this_grid_is_refused(self, tmp_path, scan, labels, words):
+        with pytest.raises(errors.InvalidInput, match=words):
+            io.write_labels(tmp_path / "seg.nii", labels, like=io.read_volume(scan))
+
+    def test_a_failed_write_leaves_the_old_file_and_nothing_else(self, tmp_path, scan, monkeypatch):
+        volume = io.read_volume(scan)
+        out = tmp_path / "out"
+        out.mkdir()
+        (out / "seg.nii.gz").write_text("old")
+
+        def fail(image, path):
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(nib, "save", fail)
+        with pytest.raises(errors.FileError, match="No space left"):
+            io.write_labels(out / "seg.nii.gz", np.ones(volume.shape, np.uint8), like=volume)
+        assert [p.name for p in out.iterdir()] == ["seg.nii.gz"]
+        assert (out / "seg.nii.gz").read_text() == "old"
+
+    def test_a_missing_folder_and_a_foreign_ending_are_errors(self, tmp_path, scan):
+        volume = io.read_volume(scan)
+        labels = np.ones(volume.shape, np.uint8)
+        with pytest.raises(errors.FileError, match="No such file"):
+            io.write_labels(tmp_path / "no" / "seg.nii", labels, like=volume)
+        with pytest.raises(errors.FileError, match=r"\.nii"):
+            io.write_labels(tmp_path / "seg.nrrd", labels, like=volume)
+
+
+angles = st.floats(-np.pi, np.pi)
+
+
+@st.composite
+def affines(draw):
+    """Any spacing, orientation, flip and place; sometimes a shear."""
+    x, y, z = (draw(angles) for _ in range(3))
+    cx, sx, cy, sy, cz, sz = np.cos(x), np.sin(x), np.cos(y), np.sin(y), np.cos(z), np.sin(z)
+    turn = (
+        np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+        @ np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+        @ np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    )
+    spacing = [draw(st.floats(0.3, 6)) * draw(st.sampled_from([1, -1])) for _ in range(3)]
+    shear = np.eye(3)
+    shear[0, 2] = draw(st.sampled_from([0, 0, 0.2]))
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ shear @ np.diag(spacing)
+    affine[:3, 3] = [draw(st.floats(-300, 300)) for _ in range(3)]
+    return affine
+
+
+@given(affines(), st.tuples(*[st.integers(2, 6)] * 3), st.data())
+def test_a_voxel_stays_at_its_place_in_the_world(tmp_path_factory, affine, shape, data):
+    """Write one labelled voxel: nibabel finds it, and SimpleITK does where it reads the affine."""
+    folder = tmp_path_factory.mktemp("world")
+    nib.save(nib.Nifti1Image(np.zeros(shape, np.uint8), affine), folder / "scan.nii")
+    volume = io.read_volume(folder / "scan.nii")
+    k, j, i = (data.draw(st.integers(0, n - 1)) for n in volume.shape)
+    labels = np.zeros(volume.shape, np.uint8)
+    labels[k, j, i] = 9
+    io.write_labels(folder / "seg.nii", labels, like=volume)
+    expected = affine @ (i, j, k, 1)
+
+    written = nib.load(folder / "seg.nii")
+    ((found),) = np.argwhere(np.asanyarray(written.dataobj) == 9)
+    np.testing.assert_allclose(written.affine @ (*found, 1), expected, atol=1e-3)
+
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    if np.abs(axes.T @ axes - np.eye(3)).max() < 1e-5:  # ITK reads no sheared NIfTI
+        image = sitk.ReadImage(str(folder / "seg.nii"))
+        ((z, y, x),) = np.argwhere(sitk.GetArrayFromImage(image) == 9)
+        place = image.TransformIndexToPhysicalPoint((int(x), int(y), int(z)))
+        np.testing.assert_allclose(np.array(place) * (-1, -1, 1), expected[:3], atol=1e-2)
