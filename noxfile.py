@@ -18,7 +18,7 @@ def uv(session: nox.Session, *arguments: str) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the plain suite; arguments after `--` go to pytest."""
-    uv(session, "run", "--extra", "test", "pytest", "-m", "not slow", *session.posargs)
+    uv(session, "run", "--extra", "test", "pytest", *session.posargs)
 
 
 @nox.session

@@ -1,6 +1,8 @@
 """How Sphinx builds these pages: `nox -s docs`. A warning is an error."""
 
 import __future__
+
+import re
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -106,6 +108,8 @@ sphinx_gallery_conf = {
     "filename_pattern": r"/plot_",
     "image_scrapers": ("matplotlib",),
     "within_subsection_order": "FileNameSortKey",
+    "capture_repr": (),  # only what an example prints
+    "remove_config_comments": True,
     "download_all_examples": False,
     "show_signature": False,
     "min_reported_time": 1000,  # seconds: how long the build took is nobody's concern here
@@ -119,15 +123,14 @@ sphinx_gallery_conf = {
 intersphinx_mapping: dict[str, tuple[str, str | None]] = {}
 
 autodoc_member_order = "bysource"
-autodoc_typehints_format = "short"
+# Sphinx evaluates the annotations of overloads by itself; these stay as they are written.
+autodoc_type_aliases = {"AnyWindow": "AnyWindow", "ArrayLike": "ArrayLike"}
 autoclass_content = "class"
 maximum_signature_line_length = 88
-python_use_unqualified_type_names = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-# An `Attributes:` block describes an attrs field; without this it would be described twice.
-napoleon_use_ivar = True
-napoleon_attr_annotations = True
+# The fields of attrs classes: their types are in the signature, their meaning in this block.
+napoleon_custom_sections = [("Attributes", "params_style")]
 # Docstrings write `code` in single backticks.
 default_role = "code"
 
@@ -154,32 +157,61 @@ _HOMES = {
         "MedSegAnyError MissingDependency PromptNotSupported PropagationNotSupported UnknownModel"
     ),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+_HOME_OF = {
+    **{name: f"{module}.{name}" for module, names in _HOMES.items() for name in names.split()},
+    # private classes, linked to the protocol that they fit
+    "VideoTracking": "medsegany.protocols.Tracking",
+    "BoxCarrier": "medsegany.protocols.Carrier",
+    "MemoryCarrier": "medsegany.protocols.Carrier",
+}
 
 
 def _find_home(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: Element
 ) -> Element | None:
     """Resolve `Box`, or `medsegany.prompts._records.Box`, to where `Box` is documented."""
-    name = node.get("reftarget", "").rpartition(".")[-1]
-    if node.get("refdomain") != "py" or name not in _HOME_OF:
+    home, _, name = node.get("reftarget", "").rpartition(".")
+    ours = home == "" or home.partition(".")[0] == "medsegany"  # `sitk.Image` is not our Image
+    if node.get("refdomain") != "py" or not ours or name not in _HOME_OF:
         return None
-    target = f"{_HOME_OF[name]}.{name}"
     python = env.domains.python_domain
-    kind = "exc" if _HOME_OF[name] == "medsegany.errors" else "class"
-    return python.resolve_xref(env, node["refdoc"], app.builder, kind, target, node, contnode)
+    return python.resolve_xref(
+        env, node["refdoc"], app.builder, "obj", _HOME_OF[name], node, contnode
+    )
+
+
+def _tidy(
+    _app: Sphinx,
+    _what: str,
+    _name: str,
+    _obj: object,
+    _options: object,
+    signature: str,
+    returns: str,
+) -> tuple[str, str] | None:
+    """Show what says something, and not attrs' NOTHING or the signature of every Protocol."""
+    if signature == "(*args, **kwargs)":
+        return "", ""
+    signature = re.sub(r"<function (\w+)>", r"\1", signature or "").replace("NOTHING", "...")
+    return (signature, returns) if signature else None
 
 
 def setup(app: Sphinx) -> None:
     app.connect("missing-reference", _find_home)
+    app.connect("autodoc-process-signature", _tidy)
 
 
 nitpick_ignore_regex = [
     # Types of other projects: nothing to link to without intersphinx.
     (r"py:.*", r"(np|numpy|nib|nibabel|sitk|torch|segment_anything|sam2)\..*"),
     (r"py:.*", r"(NDArray|ArrayLike|Sam|SAM2VideoPredictor|SamPredictor)"),
-    # The standard library, by its bare names.
-    (r"py:.*", r"(Any|Callable|Iterable|Iterator|Literal|Mapping|Path|Self|Sequence)"),
+    # The standard library: without intersphinx too.
+    (r"py:.*", r"(collections\.abc\.|pathlib\.)?(Callable|Iterable|Mapping|Path|Sequence)"),
+    (r"py:.*", r"(Any|Container|Iterator|Literal|Self)"),
+    # Names for types of torch, kept where torch is imported late.
+    (r"py:.*", r"(AnyDevice|AnyDtype|Device|Dtype)"),
+    # Short names inside one file, whose meaning the text says.
+    (r"py:.*", r"(medsegany\.prompts\._records\.)?(Accepts|Family|P_co)"),
 ]
 
 # --- how it looks ----------------------------------------------------------------------------

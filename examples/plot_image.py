@@ -1,5 +1,4 @@
-"""
-I can draw a box around it. How do I get its mask?
+"""I can draw a box around it. How do I get its mask?
 ==================================================
 
 One image, one box, one mask; then a looser box, and two objects at once. The image is a photograph
@@ -32,7 +31,7 @@ print(image.shape, image.dtype)
 disc = Box(118, 536, 330, 762)
 
 
-def draw(axes, box, **style):
+def draw(axes: plt.Axes, box: Box, **style: object) -> None:
     """Draw a box where its pixels are."""
     width, height = box.x1 - box.x0 + 1, box.y1 - box.y0 + 1
     style = {"fill": False, "edgecolor": "white", "linewidth": 1.5, **style}
@@ -86,8 +85,8 @@ for axes, margin in zip(panels, (0, 30, 60), strict=True):
 # -----------
 #
 # Objects have ids, whole numbers from 1. Each one is segmented as if it were alone, so masks may
-# overlap; ``labels()`` gives every pixel to one object at most. ``medsegany.overlays.overlay`` draws
-# such a map over its image.
+# overlap; ``labels()`` gives every pixel to one object at most. ``medsegany.overlays.overlay``
+# draws such a map over its image.
 
 fovea = Box(590, 590, 830, 820)
 both = segmenter.segment_2d(image, {1: disc, 2: fovea})

@@ -1,5 +1,4 @@
-"""
-How do I follow something through a film, and correct it on the way?
+"""How do I follow something through a film, and correct it on the way?
 ====================================================================
 
 A box on the first frame of an ultrasound film, masks frame by frame as they are made, and new boxes
@@ -43,7 +42,7 @@ orange, blue = "#e69f00", "#56b4e9"
 shown = (0, 5, 10, 18, 29)
 
 
-def show(found, boxes, colour):
+def show(found: list[np.ndarray], boxes: dict[int, Box], colour: str) -> None:
     """Show some frames around the ventricle, with the contours of masks and with boxes."""
     figure, panels = plt.subplots(1, len(shown), figsize=(10, 2.6), layout="constrained")
     figure.patch.set_facecolor("black")

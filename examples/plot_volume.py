@@ -1,5 +1,4 @@
-"""
-I marked one slice of a scan. How do I get all of them?
+"""I marked one slice of a scan. How do I get all of them?
 =======================================================
 
 One box on one slice of a head MR becomes a mask on every slice, which is then measured in
@@ -74,12 +73,12 @@ for axes, k in zip(panels.flat, (1, 4, 7, 10, 12, 15, 18, 21), strict=True):
 slice_mm, row_mm, column_mm = volume.spacing_mm
 
 
-def areas_cm2(mask):
+def areas_cm2(mask: np.ndarray) -> np.ndarray:
     """Area on each slice, from a ``(D, H, W)`` mask."""
     return mask.sum(axis=(1, 2)) * row_mm * column_mm / 100
 
 
-def show_across(axes, mask, column=48):
+def show_across(axes: plt.Axes, mask: np.ndarray, column: int = 48) -> None:
     """Show the sagittal plane of one column, and the contour of a mask in it."""
     plane = volume.voxels[:, :, column]
     axes.imshow(plane, cmap="gray", origin="lower", aspect=slice_mm / row_mm)

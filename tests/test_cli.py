@@ -68,6 +68,12 @@ def test_an_error_is_one_paragraph_and_exit_code_1(tmp_path):
     assert not done.stdout
 
 
+def test_brackets_in_a_message_are_no_markup(tmp_path):
+    done = medsegany("demo", "--model", "medsam", "--checkpoint", "x[/b].pth", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "Error: There is no file x[/b].pth."
+
+
 def test_models_lists_every_card_with_its_licence():
     done = medsegany("models")
     for words in ("sam1-h", "641.1 M", "medsam2", "CC-BY-SA-4.0", "Weights are looked for in"):

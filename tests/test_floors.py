@@ -7,7 +7,7 @@ import medsegany
 
 ROOT = Path(medsegany.__file__).parent
 FLOORS = [
-    {"errors", "types", "_optional"},
+    {"errors", "types", "_optional", "_validate"},
     {"prompts", "results", "_segmentations", "progress", "volume"},
     {"protocols"},
     {

@@ -78,6 +78,17 @@ class TestHydra:
         """)
         assert said == "42"
 
+    def test_no_other_global_of_hydra_is_touched(self):
+        python("""
+            from hydra.core.singleton import Singleton
+            from hydra import version
+            version.setbase("1.3")
+            before = set(Singleton._instances)
+            from medsegany.testing.models import small_sam2
+            assert set(Singleton._instances) == before
+            assert str(version.getbase()) == "1.3"
+        """)
+
     def test_a_caller_who_imported_sam2_first_can_go_on_with_it(self):
         python("""
             import sam2

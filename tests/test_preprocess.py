@@ -17,12 +17,21 @@ class TestWindow:
         assert to_display(np.array([0, 80]), Window(40, 400)).tolist() == [102, 153]
 
     def test_an_unknown_name_lists_the_known_ones(self):
-        with pytest.raises(errors.InvalidInput, match=r"'abdomen'.*'lung'"):
-            to_display(np.zeros(3), "belly")
+        for wrong in ("belly", [40, 400], None):
+            with pytest.raises(errors.InvalidInput, match=r"'abdomen'.*'lung'"):
+                to_display(np.zeros(3), wrong)
 
     def test_a_width_is_above_zero(self):
-        with pytest.raises(ValueError, match="width"):
-            Window(40, 0)
+        for wrong in (0, -5, float("nan"), "400", True):
+            with pytest.raises(errors.InvalidInput, match="width"):
+                Window(40, wrong)
+        with pytest.raises(errors.InvalidInput, match="level"):
+            Window(float("inf"), 400)
+
+    @given(st.floats(-2000, 2000), st.floats(0.1, 5000))
+    def test_what_lies_beyond_a_bound_is_0_or_255_whatever_the_window(self, level, width):
+        low, high = Window(level, width).bounds
+        assert to_display(np.array([low - 1, high + 1]), Window(level, width)).tolist() == [0, 255]
 
     def test_the_paper_s_windows(self):
         assert WINDOWS["abdomen"] == Window(40, 400)
@@ -65,6 +74,10 @@ class TestPercentile:
         display = to_display(values, "percentile")
         assert display[50] == 0
         assert display[-1] == 255
+
+    def test_two_values_are_black_and_white(self):
+        assert to_display(np.array([[0, 700]], np.uint16), "percentile").tolist() == [[0, 255]]
+        assert to_display(np.array([[False, True]]), "percentile").tolist() == [[0, 255]]
 
     def test_a_volume_records_what_was_done(self):
         volume = Volume(np.arange(1, 25).reshape(2, 3, 4), np.eye(4))

@@ -92,3 +92,8 @@ def test_a_4d_image_says_how_to_take_one_of_it():
     image = nib.Nifti1Image(np.zeros((4, 3, 2, 5)), np.eye(4))
     with pytest.raises(errors.InvalidImage, match=r"slicer\[\.\.\., 0\]"):
         Volume.from_nibabel(image)
+
+
+def test_a_volume_is_shown_by_what_matters():
+    volume = Volume.from_spacing(np.zeros((2, 3, 4), np.int16), (5, 0.9, 0.8))
+    assert repr(volume) == "<Volume int16 (2, 3, 4), (5, 0.9, 0.8) mm>"

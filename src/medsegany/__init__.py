@@ -9,8 +9,6 @@
 medsegany is for research. It is not a medical device and not for clinical use.
 """
 
-from importlib.metadata import version as _version
-
 from medsegany import checkpoints, errors, io, metrics, preprocess, prompts, propagation
 from medsegany.cards import ModelCard
 from medsegany.errors import MedSegAnyError
@@ -21,8 +19,6 @@ from medsegany.protocols import EmbeddedImage, Segmenter, Tracking
 from medsegany.registry import load, models
 from medsegany.results import Segmentation, VolumeSegmentation
 from medsegany.volume import Volume
-
-__version__ = _version("medsegany")
 
 __all__ = [
     "Box",
@@ -39,7 +35,6 @@ __all__ = [
     "Tracking",
     "Volume",
     "VolumeSegmentation",
-    "__version__",
     "checkpoints",
     "errors",
     "io",
@@ -51,3 +46,13 @@ __all__ = [
     "prompts",
     "propagation",
 ]
+
+
+def __getattr__(name: str) -> str:
+    """`__version__`, read from the installed package's metadata when it is asked for."""
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 -- keeps the import fast
+
+        return version("medsegany")
+    msg = f"module 'medsegany' has no attribute {name!r}"
+    raise AttributeError(msg)

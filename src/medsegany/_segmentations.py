@@ -1,6 +1,6 @@
-"""Segmentations that no model made: given masks, nothing at all, and several in one."""
+"""Segmentations that no model made: given masks, nothing, parts of others, several in one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from attrs import evolve
@@ -20,7 +20,7 @@ def nothing(index: int = 0) -> Segmentation:
 def given(masks: Mapping[int, Mask], *, verbatim: bool = True) -> Segmentation:
     """Masks that nobody predicted, with logits of +10 and -10."""
     return Segmentation(
-        masks=dict(masks),
+        masks={name: np.array(mask) for name, mask in masks.items()},
         scores=dict.fromkeys(masks, float("nan")),
         presence=dict.fromkeys(masks, float("nan")),
         logits={name: np.where(mask, _LOGIT, -_LOGIT) for name, mask in masks.items()},
@@ -28,27 +28,40 @@ def given(masks: Mapping[int, Mask], *, verbatim: bool = True) -> Segmentation:
     )
 
 
+def select(found: Segmentation, names: Iterable[int]) -> Segmentation:
+    """Some of the objects, in the order of `names`."""
+    names = list(names)
+    return evolve(
+        found,
+        masks={name: found.masks[name] for name in names},
+        scores={name: found.scores[name] for name in names},
+        presence={name: found.presence[name] for name in names},
+        logits={name: found.logits[name] for name in names},
+        low_res_logits={n: found.low_res_logits[n] for n in names if n in found.low_res_logits},
+        verbatim=found.verbatim.intersection(names),
+    )
+
+
+def without(found: Segmentation, name: int) -> Segmentation:
+    """All objects but one."""
+    return select(found, [other for other in found.masks if other != name])
+
+
 def join(index: int, *parts: Segmentation) -> Segmentation:
     """One segmentation of several; of an object that is in two, the later one counts."""
     whole = nothing(index)
     for part in parts:
-        kept = whole.verbatim - part.masks.keys()
-        low_res = {n: v for n, v in whole.low_res_logits.items() if n not in part.masks}
+        kept = select(whole, [name for name in whole.masks if name not in part.masks])
         whole = Segmentation(
-            masks={**whole.masks, **part.masks},
-            scores={**whole.scores, **part.scores},
-            presence={**whole.presence, **part.presence},
-            logits={**whole.logits, **part.logits},
-            low_res_logits={**low_res, **part.low_res_logits},
+            masks={**kept.masks, **part.masks},
+            scores={**kept.scores, **part.scores},
+            presence={**kept.presence, **part.presence},
+            logits={**kept.logits, **part.logits},
+            low_res_logits={**kept.low_res_logits, **part.low_res_logits},
             index=index,
-            verbatim=kept | part.verbatim,
+            verbatim=kept.verbatim | part.verbatim,
         )
     return whole
-
-
-def as_given(found: Segmentation) -> Segmentation:
-    """The same masks, now said to be given: they win over predicted ones."""
-    return evolve(found, verbatim=frozenset(found.masks))
 
 
 def as_mask_prompts(found: Segmentation) -> dict[int, MaskPrompt]:

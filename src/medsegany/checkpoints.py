@@ -63,6 +63,22 @@ def require(card: ModelCard) -> Path:
     return path
 
 
+def given(path: Path, card: ModelCard) -> Path:
+    """A file that the user names as the weights of a model.
+
+    Raises:
+        CheckpointError: There is no such file, or it is the published file of another model.
+    """
+    if not path.is_file():
+        msg = f"There is no file {path}." if not path.is_dir() else f"{path} is a folder."
+        raise CheckpointError(msg)
+    known = recognise(path)
+    if known is not None and known.name != card.name:
+        msg = f"{path} is the published file of {known.name}, and {card.name} was asked for."
+        raise CheckpointError(msg)
+    return path
+
+
 def recognise(path: Path) -> ModelCard | None:
     """The model whose published file this is; None for any other file.
 

@@ -7,10 +7,12 @@ import typer
 from rich.console import Console
 from rich.progress import Progress as Bar, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 import medsegany
 from medsegany.errors import MedSegAnyError
 from medsegany.progress import Progress
+from medsegany.registry import DEFAULT
 
 app = typer.Typer(
     help="Segment anything in medical images, volumes and videos. For research: not a medical "
@@ -29,7 +31,8 @@ def main() -> None:
     try:
         app()
     except MedSegAnyError as error:
-        _err.print(f"[bold red]Error:[/] {error}", highlight=False, soft_wrap=True)
+        # The message is no markup: "[dicom]" in it is not a style.
+        _err.print(Text.assemble(("Error: ", "bold red"), str(error)), soft_wrap=True)
         raise SystemExit(1) from error
 
 
@@ -56,7 +59,7 @@ def demo(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Where results are written.")
     ] = Path("medsegany-demo"),
-    model: Annotated[str, typer.Option(help="A name from `medsegany models`.")] = "classical",
+    model: Annotated[str, typer.Option(help="A name from `medsegany models`.")] = DEFAULT,
     checkpoint: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Weights of that model.")
     ] = None,
@@ -81,7 +84,7 @@ def demo(
     _out.print(table)
     _out.print("Written, with pictures to look at:")
     for path in pictures:
-        _out.print(f"  {path}", highlight=False, soft_wrap=True)
+        _out.print(Text(f"  {path}"), soft_wrap=True)
     if segmenter.name == "classical":
         _out.print(
             "This was the baseline without weights: active contours, nothing learnt. "

@@ -1,15 +1,16 @@
 """From intensities to the display values that the verbs take.
 
 Paper, section 2.1: CT is windowed; other grey images are cut at the 0.5th and 99.5th percentile of
-the voxels above zero; both are scaled to 0..255. RGB is left alone.
+the voxels above zero; both are scaled to 0..255. RGB pictures are display values already.
 """
 
 from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
-from attrs import field, frozen, validators
+from attrs import field, frozen
 from numpy.typing import ArrayLike, NDArray
 
+from medsegany._validate import above_zero, finite
 from medsegany.errors import InvalidImage, InvalidInput
 from medsegany.types import Image, Stack
 from medsegany.volume import Volume
@@ -26,8 +27,8 @@ class Window:
         width: Its width, above zero.
     """
 
-    level: float
-    width: float = field(validator=validators.gt(0))
+    level: float = field(validator=finite)
+    width: float = field(validator=above_zero)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -45,7 +46,7 @@ WINDOWS = {
 }
 """Windows by name (the paper's plug-in and the MedSAM and MedSAM2 code)."""
 
-AnyWindow: TypeAlias = Window | Literal["percentile"] | str  # noqa: PYI051 -- for the reader
+AnyWindow: TypeAlias = Window | str
 """A `Window`, the name of one in `WINDOWS`, or "percentile"."""
 
 
@@ -59,7 +60,8 @@ def as_window(window: AnyWindow) -> Window | Literal["percentile"]:
         return window
     if window == "percentile":
         return "percentile"
-    if window not in WINDOWS:
+    known = list(WINDOWS)  # a list: what came may not be hashable
+    if window not in known:
         msg = (
             f"There is no window {window!r}. There are {', '.join(map(repr, WINDOWS))}, "
             '"percentile" (for anything but CT), and Window(level, width).'
@@ -106,6 +108,8 @@ def _scaled(
     if values.dtype.kind not in "biuf":
         msg = f"An image holds numbers, this one holds {values.dtype}."
         raise InvalidImage(msg)
+    if values.dtype.kind == "b":
+        values = values.view(np.uint8)
     if window == "percentile":
         low, high = _percentiles(values)
         done = f"{LOWER_PERCENTILE} and {UPPER_PERCENTILE} percentiles: {low:g} to {high:g}"
@@ -114,23 +118,28 @@ def _scaled(
         done = f"window level {window.level:g}, width {window.width:g}: {low:g} to {high:g}"
     if not high > low:
         return np.zeros(values.shape, np.uint8), f"{done} (no contrast)"
-    scaled = np.clip(values.astype(np.float32), low, high)
-    scaled -= low
-    scaled *= 255.0 / (high - low)
-    display = np.nan_to_num(scaled, nan=0.0, copy=False).astype(np.uint8)
-    if window == "percentile":
-        display[values == 0] = 0
+    display = np.empty(values.shape, np.uint8)
+    # Slice by slice: float64, as the paper's code computes, takes eight bytes a voxel.
+    parts = (values, display) if values.ndim > 2 else (values[None], display[None])
+    for part, shown in zip(*parts, strict=True):
+        scaled = np.clip(part.astype(np.float64), low, high)
+        scaled = (scaled - low) / (high - low) * 255
+        shown[...] = np.nan_to_num(scaled, nan=0.0, copy=False).astype(np.uint8)
+        if window == "percentile":
+            shown[part == 0] = 0
     return display, done
 
 
 def _percentiles(values: NDArray[Any]) -> tuple[float, float]:
-    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-    above = finite[finite > 0]
+    finite_values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    above = finite_values[finite_values > 0]
     # All-negative images exist (a difference image, say): then every value counts.
-    counted = above if above.size else finite
+    counted = above if above.size else finite_values
     if not counted.size:
         return 0.0, 0.0
     low, high = np.percentile(counted, (LOWER_PERCENTILE, UPPER_PERCENTILE))
+    if low == high:  # a picture of two values, say
+        low, high = finite_values.min(), finite_values.max()
     return float(low), float(high)
 
 
@@ -198,6 +207,7 @@ def _range(array: NDArray[Any]) -> str:
 
 
 def as_rgb(image: Image) -> Image:
-    """`(H, W, 3)`, contiguous: grey is repeated."""
-    rgb = np.repeat(image[..., None], 3, axis=-1) if image.ndim == 2 else image
-    return np.ascontiguousarray(rgb)
+    """`(H, W, 3)`, contiguous and writable (torch asks for it): grey is repeated."""
+    if image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=-1)
+    return np.require(image, requirements=["C", "W"])

@@ -37,8 +37,9 @@ class EmbeddedImage(Protocol):
     def segment(self, prompts: Prompts) -> Segmentation:
         """Segment the prompted objects.
 
-        Prompts are in pixels of the image as given. Each object is segmented as if it were alone,
-        and a `MaskPrompt` comes back as it is.
+        Prompts are in pixels of the image as given. Objects do not influence each other (one call
+        for many is a batch, whose last bits may differ from those of one call each), and a
+        `MaskPrompt` comes back as it is.
 
         Raises:
             InvalidPrompt: A prompt is malformed or misses the image.
@@ -94,7 +95,7 @@ class Segmenter(Protocol):
         *,
         init: Init = "default",
         initializer: "Segmenter | None" = None,
-        reference: NDArray[Any] | None = None,
+        reference: NDArray[Any] | Volume | None = None,
         slices: Slices | None = None,
         propagation: "Propagation | None" = None,
         overlap: Overlap = "logits",
@@ -195,7 +196,11 @@ class Carrier(Protocol):
         """Carry objects to this slice from the one before it, or after it when `reverse`."""
 
     def turn(self) -> None:
-        """Called once, after the forward way and before the backward one."""
+        """Called once, between the two directions.
+
+        In a volume the backward way comes second, in a video, which is yielded from its first
+        frame, the forward one.
+        """
 
 
 class Propagation(Protocol):
@@ -223,9 +228,6 @@ class Propagation(Protocol):
 
     def route(self, prompted: Sequence[int], span: tuple[int, int]) -> Route:
         """The slices to visit, `span` and `prompted` given, in the order of visiting."""
-
-    def toward(self, direction: Direction) -> Self:
-        """The same way in another direction."""
 
 
 class Memory(Protocol):

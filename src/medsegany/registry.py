@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,6 +14,8 @@ from medsegany.errors import CheckpointError, InvalidInput, MedSegAnyError, Unkn
 from medsegany.protocols import Segmenter
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     import torch
 
     Device: TypeAlias = torch.device | str
@@ -28,6 +29,9 @@ _OPENERS = {
 }
 _GROUP = "medsegany.backends"
 
+DEFAULT = "classical"
+"""The model that `load()` gives; the trained one will take its place once it ships."""
+
 
 def models() -> list[ModelCard]:
     """Every model that `load` knows by name, and whether its weights are on this machine.
@@ -38,7 +42,7 @@ def models() -> list[ModelCard]:
 
 
 def load(
-    name_or_path: str | Path = "classical",
+    name_or_path: str | Path = DEFAULT,
     *,
     checkpoint: str | Path | None = None,
     device: "Device" = "auto",
@@ -66,24 +70,35 @@ def load(
         InvalidInput: An option that the model does not have.
     """
     name = str(name_or_path)
+    if name not in BY_NAME and name in (plugins := _plugins()):
+        _refuse(name, image_size=image_size, compile=compile or None)
+        return _checked(plugins[name].load(), name, checkpoint, device, dtype)
     if name in BY_NAME:
         card = BY_NAME[name]
-    elif plugins := entry_points(group=_GROUP, name=name):
-        _refuse(name, image_size=image_size, compile=compile or None)
-        return _checked(next(iter(plugins)).load(), name, checkpoint, device, dtype)
     else:
-        card, checkpoint = _of_file(Path(name_or_path), checkpoint), name
+        card, checkpoint = _of_file(Path(name), checkpoint), name
     if card.family == "classical":
-        _refuse(name, checkpoint=checkpoint, image_size=image_size, compile=compile or None)
-    opener: Callable[..., Segmenter] = import_module(_OPENERS[card.family]).open_model
-    return opener(
-        card,
-        checkpoint=None if checkpoint is None else Path(checkpoint),
-        device=device,
-        dtype=dtype,
-        image_size=image_size,
-        compile=compile,
+        _refuse(name, checkpoint=checkpoint, dtype=dtype, image_size=image_size)
+        _refuse(name, compile=compile or None)
+        return _opener(card.family)(card)
+    if card.family != "sam2" and image_size not in (None, card.image_size):
+        msg = f"{name} works at {card.image_size} px; image_size is an option of SAM2."
+        raise InvalidInput(msg)
+    if checkpoint is None:
+        path = checkpoints.require(card)
+    elif checkpoint == name:  # known by its hash already
+        path = Path(name)
+    else:
+        path = checkpoints.given(Path(checkpoint), card)
+    return _opener(card.family)(
+        card, path=path, device=device, dtype=dtype, image_size=image_size, compile=compile
     )
+
+
+def _opener(family: str) -> Callable[..., Segmenter]:
+    """The function that makes a family's models; importing it may import torch."""
+    opener: Callable[..., Segmenter] = import_module(_OPENERS[family]).open_model
+    return opener
 
 
 def _of_file(path: Path, checkpoint: str | Path | None) -> ModelCard:
@@ -94,11 +109,10 @@ def _of_file(path: Path, checkpoint: str | Path | None) -> ModelCard:
         raise CheckpointError(msg)
     if not path.is_file():
         near = get_close_matches(name, BY_NAME, n=3, cutoff=0.4)
-        others = [point.name for point in entry_points(group=_GROUP)]
         msg = f"There is no model {name!r}"
         msg += " and no such file." if path.suffix else "."
         msg += f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        msg += f" Models: {', '.join([*BY_NAME, *others])}."
+        msg += f" Models: {', '.join([*BY_NAME, *_plugins()])}."
         raise UnknownModel(msg)
     if checkpoint is not None:
         msg = f"Two files of weights: {path} and checkpoint={checkpoint}. Give a name and one file."
@@ -112,6 +126,13 @@ def _of_file(path: Path, checkpoint: str | Path | None) -> ModelCard:
         )
         raise CheckpointError(msg)
     return card
+
+
+def _plugins() -> "dict[str, EntryPoint]":
+    """Backends of other packages, by the name of their entry point."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 -- keeps the import fast
+
+    return {point.name: point for point in entry_points(group=_GROUP)}
 
 
 def _refuse(name: str, **options: object) -> None:

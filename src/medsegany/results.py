@@ -29,7 +29,7 @@ def label_dtype(highest: int) -> type[np.uint8 | np.uint16]:
     return np.uint8 if highest <= np.iinfo(np.uint8).max else np.uint16
 
 
-@frozen
+@frozen(eq=False)
 class Segmentation:
     """Masks on one image, slice or frame.
 
@@ -99,7 +99,7 @@ class Segmentation:
         return merged
 
 
-@frozen
+@frozen(eq=False)
 class PackedMasks(Mapping[int, Mask]):
     """Object id -> `(D, H, W)` bool, kept as bits of the slices that hold something.
 
@@ -131,7 +131,7 @@ def unpack(packed: NDArray[np.uint8], shape: tuple[int, int]) -> Mask:
     return np.unpackbits(packed, count=shape[0] * shape[1]).reshape(shape).astype(np.bool_)
 
 
-@frozen
+@frozen(eq=False)
 class VolumeSegmentation:
     """Masks in a volume.
 

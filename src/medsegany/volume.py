@@ -17,21 +17,27 @@ if TYPE_CHECKING:
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-@frozen
+@frozen(eq=False)
 class NiftiCodes:
     """What a NIfTI header says beside the affine, kept so that the same grid can be written again.
 
     Attributes:
         sform_code: Meaning of the sform (0 unknown, 1 scanner, 2 aligned, 3 Talairach, 4 MNI).
         qform_code: The same for the qform.
-        qform: The qform's affine, which need not equal the sform's; None where there is none.
+        qform: The qform's affine in the file's own units, which need not equal the sform's; None
+            where there is none.
         units: Units of space and time, as nibabel names them.
     """
 
     sform_code: int = 2
     qform_code: int = 0
-    qform: Affine | None = field(default=None, eq=False)
+    qform: Affine | None = None
     units: tuple[str, str] = ("mm", "unknown")
+
+    @property
+    def mm(self) -> float:
+        """How many millimetres the file's unit of space has; an unknown one is taken for mm."""
+        return {"meter": 1000.0, "micron": 0.001}.get(self.units[0], 1.0)
 
 
 def _affine(value: ArrayLike) -> Affine:
@@ -72,7 +78,7 @@ def _voxels(value: NDArray[Any]) -> NDArray[Any]:
     return voxels
 
 
-@frozen
+@frozen(eq=False, repr=False)
 class Volume:
     """Voxels and the affine that places them in the patient.
 
@@ -87,12 +93,15 @@ class Volume:
         preparation: What was done to the intensities, in words; empty for values as stored.
     """
 
-    voxels: NDArray[Any] = field(
-        converter=_voxels, eq=False, repr=lambda v: f"<{v.dtype} {v.shape}>"
-    )
-    affine: Affine = field(converter=_affine, eq=False)
+    voxels: NDArray[Any] = field(converter=_voxels)
+    affine: Affine = field(converter=_affine)
     nifti: NiftiCodes = field(factory=NiftiCodes, kw_only=True)
     preparation: str = field(default="", kw_only=True)
+
+    def __repr__(self) -> str:
+        spacing = ", ".join(f"{s:.4g}" for s in self.spacing_mm)
+        done = f", {self.preparation}" if self.preparation else ""
+        return f"<Volume {self.voxels.dtype} {self.voxels.shape}, ({spacing}) mm{done}>"
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -153,7 +162,15 @@ class Volume:
                 f"{image.shape}. Of a 4D image, take one: image.slicer[..., 0]."
             )
             raise InvalidImage(msg)
-        return cls(np.asanyarray(image.dataobj).T, image.affine, nifti=_codes(image.header))
+        codes = _codes(image.header)
+        affine = np.array(image.affine, np.float64)
+        affine[:3] *= codes.mm
+        stored = np.asanyarray(image.dataobj)
+        if isinstance(stored, np.memmap):  # of a file that others can still change
+            stored = np.array(stored)
+        if stored.dtype.names == ("R", "G", "B"):
+            stored = np.stack([stored[name] for name in "RGB"], axis=-1)
+        return cls(np.swapaxes(stored, 0, 2), affine, nifti=codes)
 
     @classmethod
     def from_sitk(cls, image: "sitk.Image") -> "Volume":
@@ -177,12 +194,21 @@ class Volume:
 
 
 def _codes(header: Any) -> NiftiCodes:  # noqa: ANN401 -- nibabel is published without types
+    from nibabel.spatialimages import HeaderDataError  # noqa: PLC0415 -- keeps the import fast
+
     if not hasattr(header, "get_qform"):
         return NiftiCodes()
-    qform, qform_code = header.get_qform(coded=True)
+    try:
+        qform, qform_code = header.get_qform(coded=True)
+    except (ValueError, HeaderDataError):  # a quaternion that is none, beside a good sform
+        qform, qform_code = None, 0
+    try:
+        units = tuple(header.get_xyzt_units())
+    except KeyError:  # a code that the standard does not know
+        units = ("unknown", "unknown")
     return NiftiCodes(
         sform_code=int(header["sform_code"]),
         qform_code=int(qform_code),
         qform=None if qform is None else np.array(qform),
-        units=tuple(header.get_xyzt_units()),
+        units=units,
     )

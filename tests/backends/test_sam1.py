@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from segment_anything import SamPredictor, sam_model_registry
 
-from medsegany import Box, Point
+from medsegany import Box, Point, errors
 from medsegany.backends.sam1 import Sam1Segmenter
 from medsegany.testing import SegmenterContract, models
 
@@ -97,6 +97,31 @@ def test_many_boxes_are_one_batch_of_the_official_decoder(sam, segmenter, noise,
     for i in range(3):
         assert_equal(found.low_res_logits[i + 1], low_res[i, 0])
         assert found.scores[i + 1] == float(scores[i, 0])
+
+
+def test_the_caller_s_autocast_does_not_blur_float32(segmenter, noise, assert_equal):
+    import torch
+
+    image = noise(60, 90, 3)
+    expected = segmenter.segment_2d(image, Box(10, 10, 50, 50))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = segmenter.segment_2d(image, Box(10, 10, 50, 50))
+    assert_equal(found.low_res_logits[1], expected.low_res_logits[1])
+
+
+def test_bfloat16_is_computed_when_it_is_asked_for(sam, noise):
+    image = noise(60, 90, 3)
+    full, half = (
+        Sam1Segmenter(sam, "sam1-test", dtype=dtype).segment_2d(image, Box(10, 10, 50, 50))
+        for dtype in ("float32", "bfloat16")
+    )
+    difference = np.abs(full.low_res_logits[1] - half.low_res_logits[1]).max()
+    assert 0 < difference < 0.1
+
+
+def test_an_image_too_thin_for_the_model_is_refused(segmenter, noise):
+    with pytest.raises(errors.InvalidImage, match="too thin"):
+        segmenter.embed(noise(1, 3000))
 
 
 def test_upstream_is_the_official_predictor_with_these_weights(sam, segmenter):

@@ -79,11 +79,26 @@ def test_a_file_that_would_run_code_is_refused_and_does_not_run_it(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x03\x04 broken"])
-def test_a_broken_file_is_refused(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "cannot be read as weights"),
+        (b"PK\x03\x04 broken", "cannot be read as weights"),
+        (b"<!DOCTYPE html><p>Not found", "begins with b'<!DOCTYPE html>"),
+        (b"version https://git-lfs.github.com/spec/v1", "begins with b'version https"),
+    ],
+)
+def test_a_broken_file_says_what_it_is_instead(tmp_path, content, words):
     (tmp_path / "x.pth").write_bytes(content)
-    with pytest.raises(errors.CheckpointError, match=r"x\.pth"):
+    with pytest.raises(errors.CheckpointError, match=words):
         medsegany.load("medsam", checkpoint=tmp_path / "x.pth")
+
+
+def test_a_folder_or_nothing_is_no_file_of_weights(tmp_path):
+    with pytest.raises(errors.CheckpointError, match="is a folder"):
+        medsegany.load("medsam", checkpoint=tmp_path)
+    with pytest.raises(errors.CheckpointError, match="There is no file"):
+        medsegany.load("medsam", checkpoint=tmp_path / "x")
 
 
 @pytest.mark.parametrize("content", [{"a": 1}, [1, 2], {"model": {"a": "b"}}])

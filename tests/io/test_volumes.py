@@ -56,6 +56,62 @@ class TestReadVolume:
         for window in ("abdomen", Window(40, 400), "percentile"):
             assert io.read_volume(path, window=window).voxels.dtype == np.uint8
 
+    def test_nan_does_not_hide_a_ct(self, tmp_path, rng):
+        data = rng.uniform(-1000, 1000, (7, 6, 5)).astype(np.float32)
+        data[0, 0, 0] = np.nan
+        with pytest.raises(errors.InvalidInput, match="looks like CT"):
+            io.read_volume(save(tmp_path / "ct.nii", data))
+
+    @pytest.mark.parametrize(("unit", "factor"), [("meter", 1000), ("mm", 1), ("micron", 0.001)])
+    def test_the_affine_is_in_millimetres_whatever_the_file_s_unit(self, tmp_path, unit, factor):
+        affine = np.diag([1.0, 2, 3, 1])
+        path = save(
+            tmp_path / "a.nii", np.zeros((4, 3, 2), np.uint8), affine, set_xyzt_units=(unit,)
+        )
+        volume = io.read_volume(path)
+        assert volume.spacing_mm == pytest.approx((3 * factor, 2 * factor, factor))
+        io.write_labels(tmp_path / "seg.nii", volume.voxels, like=volume)
+        written = nib.load(tmp_path / "seg.nii")
+        np.testing.assert_allclose(written.affine, affine, rtol=1e-6)
+        assert written.header.get_xyzt_units()[0] == unit
+
+    def test_colour_is_the_last_axis(self, tmp_path, rng):
+        rgb = rng.integers(0, 256, (4, 3, 2, 3)).astype(np.uint8)
+        kind = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+        packed = np.ascontiguousarray(rgb).view(kind)[..., 0]
+        volume = io.read_volume(save(tmp_path / "rgb.nii", packed))
+        np.testing.assert_array_equal(volume.voxels[1, 2, 3], rgb[3, 2, 1])
+
+    def test_a_file_changed_afterwards_changes_no_volume(self, tmp_path):
+        path = save(tmp_path / "m.nii", np.full((4, 3, 2), 7, np.uint8))
+        volume = io.read_volume(path)
+        with path.open("r+b") as file:
+            file.seek(352)
+            file.write(b"\x63" * 24)
+        assert (volume.voxels == 7).all()
+
+    @pytest.mark.parametrize(
+        ("at", "value"),
+        [(70, b"\xff\x7f"), (123, b"\x05"), (256, b"\x00\x00\x80\x3f"), (40, b"\x09")],
+        ids=["datatype", "units", "quaternion", "dimensions"],
+    )
+    def test_a_damaged_header_is_read_or_refused(self, tmp_path, at, value):
+        path = save(tmp_path / "a.nii", np.zeros((4, 3, 2), np.uint8))
+        with path.open("r+b") as file:
+            file.seek(at)
+            file.write(value)
+        try:
+            io.read_volume(path)
+        except errors.MedSegAnyError as error:
+            assert "a.nii" in str(error)  # noqa: PT017
+
+    def test_a_damaged_archive_is_refused(self, scan):
+        content = bytearray(scan.read_bytes())
+        content[40:60] = b"\xff" * 20
+        scan.write_bytes(content)
+        with pytest.raises(errors.FileError, match="scan"):
+            io.read_volume(scan)
+
     def test_4d_needs_a_frame(self, tmp_path, rng):
         data = rng.integers(0, 200, (4, 3, 2, 3)).astype(np.uint8)
         path = save(tmp_path / "4d.nii", data)
@@ -108,6 +164,17 @@ class TestReadNpz:
         assert case.volume.shape == (1, 5, 6)
         assert case.labels.shape == (1, 5, 6)
 
+    def test_the_paper_s_ultrasound_layout_is_turned(self, tmp_path):
+        np.savez(tmp_path / "a.npz", imgs=np.zeros((3, 4, 5, 6), np.uint8))
+        assert io.read_npz(tmp_path / "a.npz").volume.voxels.shape == (4, 5, 6, 3)
+
+    def test_labels_on_another_grid_are_refused(self, tmp_path):
+        imgs = np.zeros((2, 3, 4), np.uint8)
+        for gts in (np.zeros((2, 3, 5), np.uint8), imgs.astype(float)):
+            np.savez(tmp_path / "a.npz", imgs=imgs, gts=gts)
+            with pytest.raises(errors.FileError, match="gts"):
+                io.read_npz(tmp_path / "a.npz")
+
     def test_pickles_are_refused(self, tmp_path):
         np.savez(tmp_path / "a.npz", imgs=np.array([print], dtype=object))
         with pytest.raises(errors.FileError, match="cannot be read"):
@@ -135,6 +202,19 @@ class TestWriteLabels:
             assert written.header[field] == source.header[field], field
         np.testing.assert_allclose(written.get_qform(), source.get_qform(), atol=1e-5)
         assert written.get_data_dtype() == np.uint8
+
+    @pytest.mark.parametrize(("sform", "qform"), [(0, 1), (2, 0), (4, 1)])
+    def test_codes_are_kept_in_every_combination(self, tmp_path, sform, qform):
+        affine = np.diag([-2.0, 3, 4, 1])
+        image = nib.Nifti1Image(np.zeros((4, 3, 2), np.uint8), affine)
+        image.set_sform(affine, sform)
+        image.set_qform(affine, qform)
+        nib.save(image, tmp_path / "a.nii")
+        volume = io.read_volume(tmp_path / "a.nii")
+        io.write_labels(tmp_path / "seg.nii", volume.voxels, like=volume)
+        written = nib.load(tmp_path / "seg.nii")
+        assert (written.header["sform_code"], written.header["qform_code"]) == (sform, qform)
+        np.testing.assert_allclose(written.affine, affine, atol=1e-5)
 
     def test_more_than_255_labels_are_uint16(self, tmp_path, scan):
         volume = io.read_volume(scan)

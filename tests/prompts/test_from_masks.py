@@ -91,6 +91,23 @@ class TestBoxesFromLabels:
         assert 0 <= box.x0 <= box.x1 < mask.shape[1]
         assert 0 <= box.y0 <= box.y1 < mask.shape[0]
 
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ({"where": "mid"}, "'middle', 'largest', 'first', 'upper_middle'"),
+            ({"margin_px": -3}, "margin_px"),
+            ({"margin_px": 1.5}, "margin_px"),
+            ({"jitter_px": -2}, "jitter_px"),
+        ],
+    )
+    def test_a_wrong_option_is_named(self, options, words):
+        with pytest.raises(errors.InvalidInput, match=words):
+            boxes_from_labels(self.labels, **options)
+
+    def test_negative_labels_are_refused(self):
+        with pytest.raises(errors.InvalidPrompt, match="-1"):
+            boxes_from_labels(np.full((3, 3), -1))
+
     def test_floats_are_no_labels(self):
         with pytest.raises(errors.InvalidPrompt, match="integers"):
             boxes_from_labels(np.zeros((3, 3)))

@@ -33,6 +33,18 @@ class TestBox:
             Box(1, 2, 3, 4).x0 = 2
 
 
+class TestPoint:
+    def test_yes_and_no_in_any_dress(self):
+        assert Point(1, 2, np.bool_(False)) == Point(1, 2, 0) == Point(1, 2, positive=False)
+        assert Point(1, 2, 1).positive is True
+
+    @pytest.mark.parametrize("wrong", [2, 3, -1, "negative", None, 0.0, np.array([True, False])])
+    def test_no_other_label_reaches_the_model(self, wrong):
+        """To SAM 2 and 3 are corners of a box, and -1 is no point at all."""
+        with pytest.raises(errors.InvalidPrompt, match="positive"):
+            Point(1, 2, wrong)
+
+
 class TestPlaced:
     def test_at_places_any_prompt(self):
         assert Box(1, 2, 3, 4).at(np.int32(57)) == Placed(Box(1, 2, 3, 4), 57)
@@ -66,6 +78,11 @@ class TestMaskPrompt:
     def test_equal_masks_are_equal_prompts(self):
         assert MaskPrompt(np.eye(3, dtype=bool)) == MaskPrompt(np.eye(3, dtype=bool))
         assert MaskPrompt(np.eye(3, dtype=bool)) != MaskPrompt(np.zeros((3, 3), bool))
+
+    @pytest.mark.parametrize("wrong", [np.array([["a"]]), np.array([[1j]])])
+    def test_what_is_no_number_is_no_mask(self, wrong):
+        with pytest.raises(errors.InvalidPrompt, match="bool or integers"):
+            MaskPrompt(wrong)
 
     def test_a_volume_is_no_mask_on_a_slice(self):
         with pytest.raises(errors.InvalidPrompt, match=r"\(H, W\)"):

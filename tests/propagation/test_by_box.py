@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from medsegany import Box, ByBox
+from medsegany import Box, ByBox, errors
 from medsegany.protocols import Route
 
 
@@ -55,6 +55,14 @@ class TestBox:
         full = np.ones((64, 64), bool)
         assert ByBox(margin_px=5, grid=1024).box(full) == Box(0, 0, 64, 64)
 
+    @pytest.mark.parametrize(("grid", "shape"), [(1024, (2000, 2000)), (256, (1, 2000))])
+    def test_an_object_too_small_for_the_grid_keeps_a_box(self, grid, shape):
+        mask = np.zeros(shape, bool)
+        mask[-1, 2] = True  # column 2 lies between the samples 0, 1, 3, 5 of a 1024 grid
+        box = ByBox(grid=grid).box(mask)
+        assert abs(box.x0 - 2) <= shape[1] / grid
+        assert abs(box.x1 - 2) <= shape[1] / grid
+
     def test_the_256_grid_reproduces_the_released_litemedsam_script(self):
         """`get_bbox256`: longest side to 256, tight box + 3 there. 256/200 = 1.28.
 
@@ -72,10 +80,13 @@ class TestBox:
         {"direction": "up"},
         {"margin_px": -1},
         {"stop_after": 0},
+        {"stop_after": None},
+        {"margin_px": 2.5},
+        {"margin_px": True},
         {"on_empty": "never"},
         {"grid": 512},
     ],
 )
 def test_a_wrong_value_is_refused_when_it_is_made(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+    with pytest.raises(errors.InvalidInput, match=next(iter(wrong))):
         ByBox(**wrong)

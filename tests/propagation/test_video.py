@@ -117,6 +117,42 @@ class TestCorrections:
         assert list(added.masks) == [2]
         assert areas(tracking, 2) == [4, 4, 4]
 
+    def test_before_the_first_prompt_it_counts_up_to_that_prompt(self, fake):
+        """What the backward way had said of the frames between is dropped."""
+        tracking = fake.track_video(film([6] * 6), Box(4, 4, 8, 8).at(4), direction="both")
+        seen = []
+        for frame in tracking:
+            seen.append(int(frame.mask.sum()))
+            if frame.index == 1:
+                tracking.prompt(Box(4, 4, 5, 5))
+        assert seen == [25, 25, 4, 4, 25, 25]
+
+    def test_two_prompts_on_a_frame_to_come_belong_together(self, fake):
+        tracking = fake.track_video(iter(film([6] * 4)), BOX)
+        next(tracking)
+        tracking.prompt({2: Box(4, 4, 5, 5).at(2)})
+        with pytest.raises(errors.InvalidPrompt, match="2 boxes"):
+            tracking.prompt({2: Box(4, 4, 6, 6).at(2)})
+        tracking.prompt({2: Point(4, 4).at(2)})
+        assert areas(tracking, 2) == [None, 4, 4]
+
+    def test_prompts_before_the_first_frame_of_a_stream_wait_for_it(self, fake):
+        tracking = fake.track_video(iter(film([6] * 2)), BOX)
+        assert tracking.prompt({2: Box(4, 4, 5, 5)}) is None
+        assert areas(tracking, 2) == [4, 4]
+
+    def test_backward_has_no_corrections(self, fake):
+        tracking = fake.track_video(film([6] * 4), BOX.at(3), direction="backward")
+        next(tracking)
+        with pytest.raises(errors.InvalidPrompt, match="backward"):
+            tracking.prompt(BOX)
+
+    def test_after_the_end_nothing_can_be_prompted(self, fake):
+        tracking = fake.track_video(iter(film([6] * 2)), BOX)
+        list(tracking)
+        with pytest.raises(errors.InvalidPrompt, match="ended"):
+            tracking.prompt(BOX.at(9))
+
     def test_the_past_cannot_be_prompted(self, fake):
         tracking = fake.track_video(iter(film([6] * 4)), BOX)
         next(tracking), next(tracking)
@@ -139,6 +175,8 @@ def test_a_prompt_beyond_a_stream_s_end_is_not_lost_in_silence(fake):
         (film([5] * 3), Box(30, 3, 40, 10), {}, "outside"),
         (film([5] * 3), BOX, {"length": 4}, "there are 3 frames"),
         (film([5] * 3), BOX, {"direction": "up"}, "direction"),
+        (film([5] * 3), BOX, {"length": 2.5}, "length"),
+        (iter(film([5] * 3)), BOX, {"length": 0}, "length"),
         (film([5] * 3)[0], BOX, {}, r"frames\[None\]"),
         (film([5] * 3).astype(float), BOX, {}, "to_display"),
         ([], BOX, {}, "no frames"),
@@ -171,6 +209,37 @@ def test_a_stream_longer_than_its_length_is_refused(fake):
     tracking = fake.track_video(iter(film([5] * 3)), BOX, length=2)
     with pytest.raises(errors.InvalidInput, match="length=2"):
         list(tracking)
+
+
+def test_a_stream_shorter_than_its_length_is_told(fake):
+    tracking = fake.track_video(iter(film([5] * 3)), BOX, length=5)
+    with pytest.raises(errors.InvalidInput, match="length=5, but the video ended after 3"):
+        list(tracking)
+
+
+def test_anything_with_a_length_and_an_index_is_a_sequence(fake):
+    class Slides:
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, t):
+            return film([5, 4, 3])[t]  # raises no IndexError of its own kind at the end
+
+    assert areas(fake.track_video(Slides(), BOX.at(0), direction="both")) == [25, 16, 9]
+    with pytest.raises(errors.InvalidPrompt, match="there are 3"):
+        fake.track_video(Slides(), BOX.at(3))
+
+
+def test_progress_may_close_the_tracking(fake):
+    """A cancel button."""
+
+    def cancel(progress):
+        if progress.done == 2:
+            tracking.close()
+
+    tracking = fake.track_video(film([5] * 9), BOX, on_progress=cancel)
+    assert [f.index for f in tracking] == [0]
+    assert len(fake.seen) == 2
 
 
 def test_closing_stops_the_work_and_closes_the_source(fake):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medsegany import Box, ByBox, ByMemory, MaskPrompt, Point, Progress, errors
+from medsegany import Box, ByBox, ByMemory, MaskPrompt, Point, Progress, Volume, errors
 from medsegany.propagation import segment_volume
 from medsegany.testing import FakeSegmenter, phantoms
 
@@ -61,14 +61,17 @@ class TestByBox:
         np.testing.assert_array_equal(np.isnan(out.scores[1]), [True] + [False] * 9 + [True])
 
     def test_after_an_empty_slice_the_last_box_is_used_or_the_first_one(self, fake):
-        """The released scripts fall back to the box of the prompted slice."""
-        stack = column([6, 3, 0, 6])
+        """The released scripts fall back to the box that was the prompt."""
+        stack = column([5, 3, 0, 6])
         last = fake.segment_volume(stack, Box(3, 3, 10, 10).at(0))
         first = fake.segment_volume(
             stack, Box(3, 3, 10, 10).at(0), propagation=ByBox(on_empty="first")
         )
-        assert areas(last) == [36, 9, 0, 9]
-        assert areas(first) == [36, 9, 0, 36]
+        assert areas(last) == [25, 9, 0, 9]
+        assert areas(first) == [25, 9, 0, 36]  # found in the box as drawn, not in the first mask's
+
+    def test_a_prompt_that_finds_nothing_is_tried_on_the_next_slices(self, fake):
+        assert areas(fake.segment_volume(column([0, 5, 5]), Box(3, 3, 9, 9).at(0))) == [0, 25, 25]
 
     def test_a_later_prompt_starts_an_ended_object_anew(self, fake):
         stack = column([5] + [0] * 8 + [4, 4])
@@ -102,7 +105,7 @@ class TestByBox:
     def test_an_empty_mask_on_one_of_several_slices_says_not_here(self, fake):
         empty = MaskPrompt(np.zeros((20, 20), bool))
         out = fake.segment_volume(column([5] * 4), [Box(3, 3, 9, 9).at(0), empty.at(2)])
-        assert areas(out)[2] == 0
+        assert areas(out) == [25, 25, 0, 0]  # and nothing is carried on from there
         with pytest.raises(errors.InvalidPrompt, match="nothing to carry"):
             fake.segment_volume(column([5] * 4), empty.at(2))
 
@@ -175,6 +178,9 @@ class TestStart:
             ({"slices": (3, 1)}, r"\(3, 1\)"),
             ({"slices": (0, 4)}, "0 to 3"),
             ({"slices": 3}, r"\(first, last\)"),
+            ({"slices": (0.5, 3)}, "whole numbers"),
+            ({"slices": "03"}, "whole numbers"),
+            ({"init": "gt", "reference": np.full((4, 20, 20), -1)}, "from -1"),
             ({"slices": {2: (0, 3)}}, r"objects \[2\], prompts for \[1\]"),
             ({"slices": (0, 1)}, "outside"),
         ],
@@ -195,6 +201,32 @@ class TestStart:
         assert len(initializer.seen) == 1
         assert areas(out)[2] == 16
         assert out.scores[1][2] == 0.5
+
+    def test_an_initializer_that_finds_nothing_spoils_no_other_object(self, fake):
+        prompts = {1: Box(4, 4, 9, 9).at(2), 2: Box(15, 15, 19, 19).at(2)}
+        out = fake.segment_volume(self.stack, prompts, init="medsam", initializer=FakeSegmenter())
+        assert areas(out, 1)[2] == 36
+        assert areas(out, 2) == [0, 0, 0, 0]
+
+    @pytest.mark.parametrize(
+        "options", [{"slices": (0, 77)}, {"overlap": "both"}, {"propagation": ByMemory()}]
+    )
+    def test_nothing_is_encoded_before_everything_is_checked(self, fake, options):
+        initializer = FakeSegmenter()
+        with pytest.raises(errors.MedSegAnyError):
+            fake.segment_volume(
+                self.stack,
+                Box(3, 3, 9, 9).at(2),
+                init="medsam",
+                initializer=initializer,
+                **options,
+            )
+        assert not initializer.seen
+
+    def test_a_reference_may_be_a_volume(self, fake):
+        truth = Volume(np.ones((4, 20, 20), np.uint8), np.eye(4))
+        out = fake.segment_volume(self.stack, init="gt", reference=truth)
+        assert areas(out)[1] == 400
 
     def test_medsam_without_weights_says_where_they_belong(self, fake):
         with pytest.raises(errors.CheckpointError, match="medsam_vit_b.pth"):

@@ -29,14 +29,17 @@ def as_device(device: AnyDevice) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         chosen = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         msg = f'device is "auto", "cpu", "cuda", "cuda:1", "mps" or a torch.device, got {device!r}.'
         raise InvalidInput(msg) from error
     missing = (chosen.type == "cuda" and not torch.cuda.is_available()) or (
         chosen.type == "mps" and not torch.backends.mps.is_available()
     )
+    missing = missing or chosen.type not in {"cuda", "mps", "cpu"}
+    if chosen.type == "cuda" and not missing:
+        missing = (chosen.index or 0) >= torch.cuda.device_count()
     if missing:
-        msg = f'This machine has no {chosen.type} device that torch can use. device="auto" works.'
+        msg = f'This machine has no {chosen} that medsegany can use. device="auto" works.'
         raise InvalidInput(msg)
     return chosen
 
@@ -66,7 +69,9 @@ def as_dtype(dtype: AnyDtype, device: torch.device) -> torch.dtype:
 
 
 def precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
-    """Autocast to `dtype`; nothing for float32."""
-    if dtype == torch.float32:
+    """Autocast to `dtype`; for float32 none, not even one that the caller has on."""
+    if device.type not in {"cuda", "cpu"}:
         return nullcontext()
+    if dtype == torch.float32:
+        return torch.autocast(device.type, enabled=False)
     return torch.autocast(device.type, dtype=dtype)

@@ -5,12 +5,13 @@ lines each (see "extend" in the documentation).
 """
 
 from abc import ABC, abstractmethod
+from functools import cache
 from typing import Any
 
 from numpy.typing import NDArray
 
 from medsegany import propagation as crossing
-from medsegany._segmentations import given, join
+from medsegany._segmentations import given, join, select
 from medsegany.progress import OnProgress, no_progress
 from medsegany.prompts import Box, MaskPrompt, ObjectPrompts, Point, Prompts, check_kinds, on_image
 from medsegany.protocols import (
@@ -24,6 +25,7 @@ from medsegany.protocols import (
     Slices,
     Tracking,
 )
+from medsegany.registry import load
 from medsegany.results import Segmentation, VolumeSegmentation
 from medsegany.types import Image
 from medsegany.volume import Volume
@@ -48,6 +50,10 @@ class Verbs(ABC):
     def embed(self, image: Image) -> EmbeddedImage:
         """Encode an image once; see `Segmenter.embed`."""
 
+    @property
+    def _runs_on(self) -> str:
+        return "auto"
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
 
@@ -62,7 +68,7 @@ class Verbs(ABC):
         *,
         init: Init = "default",
         initializer: Segmenter | None = None,
-        reference: NDArray[Any] | None = None,
+        reference: NDArray[Any] | Volume | None = None,
         slices: Slices | None = None,
         propagation: Propagation | None = None,
         overlap: Overlap = "logits",
@@ -73,9 +79,7 @@ class Verbs(ABC):
         With `init="medsam"` and no `initializer`, MedSAM is loaded.
         """
         if init == "medsam" and initializer is None:
-            from medsegany.registry import load  # noqa: PLC0415 -- registry imports the backends
-
-            initializer = load("medsam")
+            initializer = _medsam(self._runs_on)
         return crossing.segment_volume(
             self,
             volume,
@@ -111,6 +115,11 @@ class Verbs(ABC):
         )
 
 
+@cache
+def _medsam(device: str) -> Segmenter:
+    return load("medsam", device=device)
+
+
 class Embedded(ABC):
     """An encoded image: sorts prompts, returns given masks as they are, asks the model the rest."""
 
@@ -131,16 +140,7 @@ class Embedded(ABC):
         masks = {name: here.mask.mask for name, here in asked.items() if here.mask is not None}
         sought = {name: here for name, here in asked.items() if here.mask is None}
         parts = [given(masks)] + ([self._predict(sought)] if sought else [])
-        found = join(0, *parts)
-        # in the order of the prompts
-        return Segmentation(
-            masks={name: found.masks[name] for name in asked},
-            scores={name: found.scores[name] for name in asked},
-            presence={name: found.presence[name] for name in asked},
-            logits={name: found.logits[name] for name in asked},
-            low_res_logits=found.low_res_logits,
-            verbatim=found.verbatim,
-        )
+        return select(join(0, *parts), asked)  # in the order of the prompts
 
     @abstractmethod
     def _predict(self, asked: dict[int, ObjectPrompts]) -> Segmentation:

@@ -29,6 +29,7 @@ _MARGIN = 0.25  # of the box, seen around it
 _SEED_PX = 2
 _BETA = 1600  # how much an edge holds the random walker back
 _REACH = 0.25  # of the shorter side: how far from the points an object is sought without a box
+_FLAT = 1 / 255  # a window whose grey values spread less than this holds nothing to see
 _SIDE_PX = 160  # every window is resized to this: a contour's few steps reach equally far in all
 
 
@@ -71,11 +72,13 @@ class ClassicalEmbedded(Embedded):
         masks = {name: self._mask(here) for name, here in asked.items()}
         unknown = dict.fromkeys(masks, float("nan"))
         logits = {name: _depth(mask) for name, mask in masks.items()}
-        return Segmentation(masks, unknown, unknown, logits)
+        return Segmentation(masks, unknown, dict(unknown), logits)
 
     def _mask(self, asked: ObjectPrompts) -> Mask:
         rows, cols = self._window(asked)
         crop = self._grey[rows, cols]
+        if crop.std() < _FLAT:  # so that an object can end in a stack
+            return np.zeros(self.shape, np.bool_)
         zoom = _SIDE_PX / max(crop.shape)
         if asked.box is None:  # edges that are drawn out hold a random walker back no more
             zoom = min(zoom, 1.0)
@@ -93,7 +96,7 @@ class ClassicalEmbedded(Embedded):
             found = _walk(small, asked.points, y, x)
         mask = np.zeros(self.shape, np.bool_)
         mask[rows, cols] = _resized(found.astype(np.float64), crop.shape) >= 0.5
-        if asked.box is not None and not mask.any():  # less than half of the only pixel was left
+        if asked.box is not None and found.any() and not mask.any():  # half a pixel was left
             height, width = self.shape
             return _ellipse(asked.box, np.arange(float(height)), np.arange(float(width)))
         return mask
@@ -185,7 +188,7 @@ def _walk(
     seeds[negative] = 2
     seeds[positive] = 1
     smooth = ndimage.gaussian_filter(grey, 1.0)
-    if np.ptp(smooth) == 0:
+    if np.ptp(smooth) == 0 or (seeds > 0).all():
         return positive
     found: Mask = random_walker(smooth, seeds, beta=_BETA, mode="cg_j", tol=1e-4, prob_tol=1) == 1
     return found

@@ -52,6 +52,10 @@ class MedSamSegmenter(Verbs):
         """Boxes."""
         return frozenset({Box})
 
+    @property
+    def _runs_on(self) -> str:
+        return str(self._device)
+
     def embed(self, image: Image) -> "MedSamEmbedded":
         """Encode an image once; see `Segmenter.embed`."""
         rgb = as_rgb(check_image(image))

@@ -1,7 +1,7 @@
 """SAM (Kirillov et al., 2023) over the official `segment_anything` package."""
 
 import torch
-from segment_anything import SamPredictor, sam_model_registry
+from segment_anything import SamPredictor
 from segment_anything.modeling import Sam
 
 from medsegany._segmentations import join
@@ -9,24 +9,11 @@ from medsegany.backends._batches import batches
 from medsegany.backends._device import AnyDevice, AnyDtype, as_device, as_dtype, precision
 from medsegany.backends._found import segmentation
 from medsegany.backends._verbs import Accepts, Embedded, Verbs
-from medsegany.errors import InvalidInput
+from medsegany.errors import InvalidImage
 from medsegany.preprocess import as_rgb, check_image
 from medsegany.prompts import Box, MaskPrompt, ObjectPrompts, Point
 from medsegany.results import Segmentation
 from medsegany.types import Image
-
-
-def build(architecture: str, image_size: int | None = None) -> Sam:
-    """An official SAM with random weights.
-
-    Args:
-        architecture: "vit_b", "vit_l" or "vit_h".
-        image_size: Must be 1024, which the weights' position embeddings are made for.
-    """
-    if image_size not in (None, 1024):
-        msg = f"SAM and MedSAM work at 1024 px; image_size={image_size} is for SAM2 only."
-        raise InvalidInput(msg)
-    return sam_model_registry[architecture]()
 
 
 class Sam1Segmenter(Verbs):
@@ -54,10 +41,18 @@ class Sam1Segmenter(Verbs):
         """Boxes, points and masks."""
         return frozenset({Box, Point, MaskPrompt})
 
+    @property
+    def _runs_on(self) -> str:
+        return str(self._device)
+
     def embed(self, image: Image) -> "Sam1Embedded":
         """Encode an image once; see `Segmenter.embed`."""
         rgb = as_rgb(check_image(image))
         predictor = SamPredictor(self.upstream.model)
+        longest = self.upstream.model.image_encoder.img_size
+        if 0 in predictor.transform.get_preprocess_shape(*rgb.shape[:2], longest):
+            msg = f"An image of {rgb.shape[:2]} is too thin: nothing is left of it at {longest} px."
+            raise InvalidImage(msg)
         with torch.inference_mode(), precision(self._device, self._dtype):
             predictor.set_image(rgb)
         return Sam1Embedded(self, predictor, self._device, self._dtype)

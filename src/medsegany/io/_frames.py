@@ -29,7 +29,10 @@ def read_frames(path: str | Path) -> Sequence[Image] | NDArray[np.uint8] | Itera
     """
     path = Path(path)
     if path.is_dir():
-        found = sorted((p for p in path.iterdir() if p.suffix.lower() in _PICTURES), key=_natural)
+        found = sorted(
+            (p for p in path.iterdir() if p.suffix.lower() in _PICTURES and p.name[0] != "."),
+            key=_natural,
+        )
         if not found:
             msg = f"The folder {path} holds no pictures ({', '.join(sorted(_PICTURES))})."
             raise FileError(msg)

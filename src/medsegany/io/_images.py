@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image as Pillow, UnidentifiedImageError
 
 from medsegany.errors import FileError
 from medsegany.preprocess import to_display
@@ -26,6 +25,8 @@ def read_image(path: str | Path) -> Image:
     Raises:
         FileError: There is no such file, or it is no picture.
     """
+    from PIL import Image as Pillow, UnidentifiedImageError  # noqa: PLC0415 -- a fast import
+
     path = Path(path)
     try:
         with Pillow.open(path) as picture:
@@ -39,6 +40,6 @@ def read_image(path: str | Path) -> Image:
     except UnidentifiedImageError as error:
         msg = f"{path} is no picture: PNG, JPEG and TIFF are read here, volumes by read_volume."
         raise FileError(msg) from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
         msg = f"{path} cannot be read: {error}"
         raise FileError(msg) from error

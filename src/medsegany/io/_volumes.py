@@ -1,6 +1,7 @@
 """Volumes: NIfTI and the MedSAM challenge's npz."""
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -8,7 +9,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from medsegany.errors import FileError, InvalidInput
+from medsegany.errors import FileError, InvalidInput, MedSegAnyError
 from medsegany.preprocess import WINDOWS, AnyWindow, to_display
 from medsegany.volume import Volume
 
@@ -40,10 +41,10 @@ def read_volume(
         InvalidGeometry: The file's affine describes no grid.
     """
     path = Path(path)
-    if path.name.endswith(".npz"):
+    if path.name.lower().endswith(".npz"):
         volume = read_npz(path).volume
         _no_frame(path, frame)
-    elif path.name.endswith((".nii", ".nii.gz")):
+    elif path.name.lower().endswith((".nii", ".nii.gz")):
         volume = _read_nifti(path, frame)
     else:
         msg = f"{path.name}: volumes are read from .nii, .nii.gz and .npz files."
@@ -51,7 +52,7 @@ def read_volume(
     return _displayed(volume, path, window)
 
 
-@frozen
+@frozen(eq=False)
 class NpzCase:
     """A case of the MedSAM challenges.
 
@@ -63,8 +64,8 @@ class NpzCase:
     """
 
     volume: Volume
-    labels: NDArray[np.integer[Any]] | None = field(default=None, eq=False, repr=False)
-    boxes: NDArray[Any] | None = field(default=None, eq=False, repr=False)
+    labels: NDArray[np.integer[Any]] | None = field(default=None, repr=False)
+    boxes: NDArray[Any] | None = field(default=None, repr=False)
 
 
 def read_npz(path: str | Path) -> NpzCase:
@@ -83,9 +84,17 @@ def read_npz(path: str | Path) -> NpzCase:
         raise FileError(msg)
     voxels = content["imgs"]
     labels = content.get("gts")
+    if voxels.ndim == 4 and voxels.shape[0] == 3 and voxels.shape[3] != 3:
+        voxels = np.moveaxis(voxels, 0, -1)  # the paper's ultrasound files keep colour first
     if voxels.ndim == 2 or (voxels.ndim == 3 and voxels.shape[2] == 3):
         voxels = voxels[None]
         labels = None if labels is None else labels[None]
+    if labels is not None and (labels.dtype.kind not in "biu" or labels.shape != voxels.shape[:3]):
+        msg = (
+            f"{path} has {labels.dtype} 'gts' of shape {labels.shape} for 'imgs' of shape "
+            f"{voxels.shape}; integers on the same grid were expected."
+        )
+        raise FileError(msg)
     spacing = [float(s) for s in content.get("spacing", np.ones(3)).ravel()]
     if len(spacing) != 3:
         msg = f"{path} has a 'spacing' of {len(spacing)} numbers; (x, y, z) was expected."
@@ -101,7 +110,7 @@ def _npz_content(path: Path) -> dict[str, NDArray[Any]]:
     except FileNotFoundError as error:
         msg = f"There is no file {path}."
         raise FileError(msg) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError, TypeError) as error:
         msg = f"{path} cannot be read as .npz: {error}"
         raise FileError(msg) from error
 
@@ -115,9 +124,17 @@ def _read_nifti(path: Path, frame: int | None) -> Volume:
     try:
         image = cast("SpatialImage", nib.load(path))
         return Volume.from_nibabel(_one_frame(image, path, frame))
-    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError, zipfile.error) as e:
-        if isinstance(e, InvalidInput):
-            raise
+    except MedSegAnyError:
+        raise
+    except (
+        nib.filebasedimages.ImageFileError,
+        nib.spatialimages.HeaderDataError,
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        zlib.error,
+    ) as e:
         msg = f"{path} cannot be read as NIfTI: {e}"
         raise FileError(msg) from e
 
@@ -152,7 +169,7 @@ def _displayed(volume: Volume, path: Path, window: AnyWindow | None) -> Volume:
         return to_display(volume, window)
     if volume.voxels.dtype == np.uint8:
         return volume
-    lowest = volume.voxels.min()
+    lowest = np.fmin.reduce(volume.voxels, axis=None)  # NaN hides nothing
     if lowest <= _LOOKS_LIKE_CT:
         msg = (
             f"{path} looks like CT (its lowest value is {lowest:g}), and CT needs a window: "

@@ -1,10 +1,9 @@
 """Results on the grid of their source."""
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,11 +45,14 @@ def write_labels(path: str | Path, labels: NDArray[Any], *, like: Volume) -> Non
 def _write_nifti(path: Path, labels: NDArray[Any], like: Volume) -> None:
     import nibabel as nib  # noqa: PLC0415 -- keeps `import medsegany` fast
 
-    image = nib.Nifti1Image(labels.T, like.affine)
     codes = like.nifti
+    affine = like.affine.copy()
+    affine[:3] /= codes.mm  # back to the unit of the file
+    in_sform = codes.sform_code > 0 or codes.qform_code == 0
+    image = nib.Nifti1Image(labels.T, affine)
     image.header.set_xyzt_units(*codes.units)
-    image.header["cal_max"] = 0  # let viewers choose
-    image.set_sform(like.affine, codes.sform_code or 2)
+    # A source without any code lies where its reader guesses; the result says where we read it.
+    image.set_sform(affine, (codes.sform_code or 2) if in_sform else 0)
     if codes.qform is not None:
         # a shear cannot be held by the quaternion, the sform has it
         image.set_qform(codes.qform, codes.qform_code, strip_shears=True)
@@ -60,25 +62,12 @@ def _write_nifti(path: Path, labels: NDArray[Any], like: Volume) -> None:
 def _atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Write to a neighbour and rename: a half-written file never stands under the final name."""
     ending = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
-    try:
-        handle, name = tempfile.mkstemp(suffix=ending, prefix=f".{path.stem}.", dir=path.parent)
-    except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror} in {path.parent}."
-        raise FileError(msg) from error
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{uuid4().hex}{ending}")
     try:
         write(temporary)
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
         msg = f"{path} cannot be written: {error.strerror or error}."
         raise FileError(msg) from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

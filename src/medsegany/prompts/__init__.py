@@ -5,7 +5,14 @@ the upper left one, with its centre at 0. Backends hand them unchanged to the of
 nobody adds a half-pixel correction (SAM adds its own, in model pixels).
 """
 
-from medsegany.prompts._asked import by_object, check_fits, check_kinds, on_image, on_stack
+from medsegany.prompts._asked import (
+    by_object,
+    check_fits,
+    check_kinds,
+    on_image,
+    on_stack,
+    together,
+)
 from medsegany.prompts._from_masks import Where, box_from_mask, boxes_from_labels, prompt_slice
 from medsegany.prompts._records import (
     AnyPrompt,
@@ -38,4 +45,5 @@ __all__ = [
     "on_image",
     "on_stack",
     "prompt_slice",
+    "together",
 ]

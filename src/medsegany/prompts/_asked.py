@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from medsegany._validate import as_whole
 from medsegany.errors import InvalidPrompt, PromptNotSupported
 from medsegany.prompts._records import (
     Box,
@@ -14,7 +15,6 @@ from medsegany.prompts._records import (
     Point,
     Prompt,
     Prompts,
-    as_whole,
 )
 
 
@@ -82,7 +82,7 @@ def on_stack(
                 )
                 raise InvalidPrompt(msg)
             if length is not None and k >= length:
-                msg = f"Object {name} is prompted on slice {k}, but there are {length} (from 0)."
+                msg = f"Object {name} is prompted on slice {k}, but there {_are(length)} (from 0)."
                 raise InvalidPrompt(msg)
             if k in here:
                 msg = (
@@ -136,8 +136,6 @@ def check_fits(asked: ObjectPrompts, shape: tuple[int, int], name: int) -> None:
         msg = f"{prompt} of object {name} lies outside the image, {width} wide and {height} high."
         if _meets(y0, x0, y1, x1, height, width):
             msg += " With x and y swapped it would fit: x is the column, y the row."
-        elif (height, width) != (1, 1) and max(corners) <= 1:
-            msg += " Coordinates are pixels, not fractions."
         raise InvalidPrompt(msg)
 
 
@@ -169,10 +167,19 @@ def _by_slice(name: int, given: object) -> dict[int | None, ObjectPrompts]:
     for item in items:
         index, prompt = (item.index, item.prompt) if isinstance(item, Placed) else (None, item)
         slices.setdefault(index, []).append(prompt)
-    return {index: _together(name, found) for index, found in slices.items()}
+    return {index: together(name, found) for index, found in slices.items()}
 
 
-def _together(name: int, found: Sequence[Prompt]) -> ObjectPrompts:
+def _are(length: int) -> str:
+    return "is one slice or frame" if length == 1 else f"are {length} slices or frames"
+
+
+def together(name: int, found: Sequence[Prompt]) -> ObjectPrompts:
+    """What several prompts of one object on one slice ask for.
+
+    Raises:
+        InvalidPrompt: They contradict each other, or one is no prompt.
+    """
     boxes: list[Box] = []
     points: list[Point] = []
     masks: list[MaskPrompt] = []

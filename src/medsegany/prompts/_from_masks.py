@@ -1,10 +1,11 @@
 """Turning masks into prompts, as if someone had drawn them."""
 
-from typing import Literal, TypeAlias, assert_never
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from medsegany._validate import choice, whole
 from medsegany.errors import InvalidPrompt
 from medsegany.prompts._records import Box, Placed, as_mask
 from medsegany.types import Mask
@@ -22,6 +23,7 @@ def box_from_mask(mask: ArrayLike, margin_px: int = 0) -> Box:
     Raises:
         InvalidPrompt: The mask is empty, or a map of several labels.
     """
+    whole(margin_px, 0, "margin_px")
     array = as_mask(mask)
     rows, cols = np.flatnonzero(array.any(axis=1)), np.flatnonzero(array.any(axis=0))
     if not len(rows):
@@ -49,7 +51,9 @@ def prompt_slice(present: ArrayLike, where: Where = "middle") -> int:
 
     Raises:
         InvalidPrompt: The object is on no slice.
+        InvalidInput: There is no such rule.
     """
+    choice(where, get_args(Where), "where")
     counts = np.asarray(present).astype(np.int64)
     slices = np.flatnonzero(counts)
     if not len(slices):
@@ -63,10 +67,8 @@ def prompt_slice(present: ArrayLike, where: Where = "middle") -> int:
             return int(np.argmax(counts))
         case "middle":
             wanted = (first + last) // 2
-        case "upper_middle":
+        case _:  # upper_middle
             wanted = first + (last - first + 1) // 2
-        case _:
-            assert_never(where)
     # argmin takes the first of equal distances: the lower slice
     return int(slices[np.argmin(np.abs(slices - wanted))])
 
@@ -93,18 +95,25 @@ def boxes_from_labels(
 
     Raises:
         InvalidPrompt: `labels` is no label map; jitter without `rng`.
+        InvalidInput: A margin or jitter that is no whole number from 0, or no such `where`.
     """
     array = np.asarray(labels)
     if array.ndim not in (2, 3) or not np.issubdtype(array.dtype, np.integer):
         msg = f"Labels are integers, (H, W) or (D, H, W), got {array.dtype} of shape {array.shape}."
         raise InvalidPrompt(msg)
-    if jitter_px and rng is None:
+    choice(where, get_args(Where), "where")
+    if array.size and array.min() < 0:
+        msg = f"Labels are whole numbers from 0, this map holds {array.min()}."
+        raise InvalidPrompt(msg)
+    if whole(jitter_px, 0, "jitter_px") and rng is None:
         msg = "jitter_px needs rng=numpy.random.default_rng(seed), so that it can be repeated."
         raise InvalidPrompt(msg)
 
     def box(mask: Mask) -> Box:
         tight = box_from_mask(mask, margin_px)
-        return tight if rng is None else _jittered(tight, jitter_px, mask.shape, rng)
+        return (
+            tight if rng is None or not jitter_px else _jittered(tight, jitter_px, mask.shape, rng)
+        )
 
     names = [int(value) for value in np.unique(array) if value != 0]
     if array.ndim == 2:

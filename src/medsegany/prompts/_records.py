@@ -1,7 +1,6 @@
 """Boxes, points and masks: frozen records in pixels of the image as given."""
 
 import math
-import operator
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -9,6 +8,7 @@ import numpy as np
 from attrs import cmp_using, field, frozen
 from numpy.typing import ArrayLike, NDArray
 
+from medsegany._validate import as_whole
 from medsegany.errors import InvalidPrompt
 from medsegany.types import Mask
 
@@ -28,14 +28,12 @@ def _number(value: "float | np.number[Any]") -> float:
     return plain
 
 
-def as_whole(value: object) -> int | None:
-    """The whole number, numpy's included; None for anything else, True and 1.0 included."""
-    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
-        return None
-    try:
-        return operator.index(value)
-    except TypeError:  # an array of several
-        return None
+def _yes_or_no(value: bool) -> bool:  # noqa: FBT001 -- the field's own value
+    # SAM gives other labels other meanings: 2 would make the point a corner of a box.
+    if isinstance(value, (bool, np.bool_)) or as_whole(value) in (0, 1):
+        return bool(value)
+    msg = f"A point is positive (True) or not (False), got {value!r}."
+    raise InvalidPrompt(msg)
 
 
 def _index(value: object) -> int:
@@ -98,7 +96,7 @@ class Point:
 
     x: float = field(converter=_number)
     y: float = field(converter=_number)
-    positive: bool = True
+    positive: bool = field(default=True, converter=_yes_or_no)
 
     def at(self, index: int) -> "Placed[Point]":
         """This point on slice or frame `index`."""
@@ -117,6 +115,9 @@ def as_mask(value: ArrayLike) -> Mask:
         raise InvalidPrompt(msg)
     if array.dtype == np.bool_:
         return array.copy()
+    if array.dtype.kind not in "iuf":
+        msg = f"A mask is bool or integers, got {array.dtype}."
+        raise InvalidPrompt(msg)
     found = np.unique(array)
     if not np.isin(found, np.round(found)).all():
         msg = "A mask is bool or integers, this array holds fractions: threshold it first."

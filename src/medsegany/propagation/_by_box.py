@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from attrs import evolve, field, frozen, validators
+from attrs import field, frozen
 
 from medsegany._segmentations import given, join, nothing
+from medsegany._validate import at_least, one_of
 from medsegany.prompts import Box, ObjectPrompts, box_from_mask
 from medsegany.protocols import Direction, Route, Segmenter, Span
 from medsegany.results import Segmentation
@@ -27,27 +28,21 @@ class ByBox:
         stop_after: An object has ended after so many empty slices in a row (not in a video, and
             not where its slices are given).
         on_empty: The box to look in after an empty slice: "last" is that of the last mask found,
-            "first" that of the prompted slice, as the released scripts do (they never stop).
+            "first" the box that was the prompt, as in the released scripts (which never stop).
         grid: None for the tight box on the image's own pixels. 1024 or 256 reproduce the released
             scripts, which take the box on a resized mask (`infer_*_flare22.py` with a margin of 5,
             `CVPR24_LiteMedSAM_infer.py` with 3).
     """
 
-    direction: Direction = field(
-        default="both", validator=validators.in_(("forward", "backward", "both"))
-    )
-    margin_px: int = field(default=0, validator=validators.ge(0))
-    stop_after: int = field(default=3, validator=validators.ge(1))
+    direction: Direction = field(default="both", validator=one_of("forward", "backward", "both"))
+    margin_px: int = field(default=0, validator=at_least(0))
+    stop_after: int = field(default=3, validator=at_least(1))
     on_empty: Literal["last", "first"] = field(
-        default="last", validator=validators.in_(("last", "first")), kw_only=True
+        default="last", validator=one_of("last", "first"), kw_only=True
     )
     grid: Literal[256, 1024] | None = field(
-        default=None, validator=validators.in_((None, 256, 1024)), kw_only=True
+        default=None, validator=one_of(None, 256, 1024), kw_only=True
     )
-
-    def toward(self, direction: Direction) -> "ByBox":
-        """The same way in another direction."""
-        return evolve(self, direction=direction)
 
     def carrier(
         self,
@@ -78,54 +73,52 @@ class ByBox:
             return None
         if self.grid is None:
             return box_from_mask(mask, self.margin_px)
-        height, width = mask.shape
-        size, scale = _on_grid(mask, self.grid)
-        tight = box_from_mask(size)
+        small, scale_x, scale_y = _on_grid(mask, self.grid)
+        tight = box_from_mask(small)
         # The released code lets the right and lower edge reach the width, one past the last pixel.
-        x0, y0 = max(tight.x0 - self.margin_px, 0), max(tight.y0 - self.margin_px, 0)
-        x1, y1 = (
-            min(tight.x1 + self.margin_px, self.grid),
-            min(tight.y1 + self.margin_px, self.grid),
-        )
-        if self.grid == 256:
-            return Box(x0 / scale, y0 / scale, x1 / scale, y1 / scale)
         return Box(
-            x0 * width / self.grid,
-            y0 * height / self.grid,
-            x1 * width / self.grid,
-            y1 * height / self.grid,
+            max(tight.x0 - self.margin_px, 0) / scale_x,
+            max(tight.y0 - self.margin_px, 0) / scale_y,
+            min(tight.x1 + self.margin_px, self.grid) / scale_x,
+            min(tight.y1 + self.margin_px, self.grid) / scale_y,
         )
 
 
-def _on_grid(mask: Mask, grid: int) -> tuple[Mask, float]:
-    """The mask on a square grid, and the factor of its sides (256 only)."""
+def _on_grid(mask: Mask, grid: int) -> tuple[Mask, float, float]:
+    """The mask on a square grid, and the grid's cells per pixel along x and y."""
     from skimage.transform import resize_local_mean  # noqa: PLC0415 -- keeps the import fast
 
     height, width = mask.shape
     if grid == 1024:  # cv2.resize(mask, (1024, 1024), interpolation=INTER_NEAREST)
         rows = np.arange(grid) * height // grid
         cols = np.arange(grid) * width // grid
-        return mask[np.ix_(rows, cols)], 1.0
+        nearest = mask[np.ix_(rows, cols)]
+        if not nearest.any():  # all of it fell between the samples of a larger image
+            y, x = np.nonzero(mask)
+            nearest[y * grid // height, x * grid // width] = True
+        return nearest, grid / width, grid / height
     # The longest side becomes 256 (cv2's INTER_AREA, which rounds on uint8), the rest is padding.
     scale = grid / max(height, width)
-    shape = int(height * scale + 0.5), int(width * scale + 0.5)
+    shape = max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
     area = resize_local_mean(mask.astype(np.float64), shape)
     padded = np.zeros((grid, grid), np.bool_)
-    padded[: shape[0], : shape[1]] = area >= 0.5
+    # cv2 rounds a half to the even 0, except in its own way of halving an image
+    padded[: shape[0], : shape[1]] = (area >= 0.5) if scale == 0.5 else (area > 0.5)
     if not padded.any():  # thinner than half a cell: keep what is there
         padded[: shape[0], : shape[1]] = area > 0
-    return padded, scale
+    return padded, scale, scale
 
 
 class BoxCarrier:
-    """Carries objects by their boxes: remembers one box for each object and prompted slice."""
+    """Carries objects by their boxes: one to look in next, and two per prompted slice."""
 
     def __init__(self, segmenter: Segmenter, how: ByBox) -> None:
         self._segmenter = segmenter
         self._how = how
-        self._prompted: dict[int, dict[int, Box | None]] = {}
-        self._first: dict[int, Box] = {}
-        self._last: dict[int, Box] = {}
+        # object -> prompted slice -> (box to leave with, box to fall back on)
+        self._prompted: dict[int, dict[int, tuple[Box | None, Box | None]]] = {}
+        self._next: dict[int, Box] = {}
+        self._fallback: dict[int, Box] = {}
 
     def prompt(
         self, index: int, image: Image, prompts: Mapping[int, ObjectPrompts]
@@ -136,37 +129,39 @@ class BoxCarrier:
         found = self._segmenter.embed(image).segment(asked) if asked else nothing()
         found = join(index, found, given(masks))
         for name, mask in found.masks.items():
-            self._prompted.setdefault(name, {})[index] = self._how.box(mask)
+            carried, drawn = self._how.box(mask), prompts[name].box
+            self._prompted.setdefault(name, {})[index] = (carried or drawn, drawn or carried)
         return found
 
     def carry(
         self, index: int, image: Image, objects: Sequence[int], *, reverse: bool
     ) -> Segmentation:
         """Segment each object in the box of its mask on the slice before."""
-        boxes: dict[int, Box] = {}
         for name in objects:
-            self._depart(name, index + 1 if reverse else index - 1)
-            if name in self._last:
-                boxes[name] = self._last[name]
+            self._leave_prompt(name, index + 1 if reverse else index - 1)
+        boxes = {name: self._next[name] for name in objects if name in self._next}
         found = self._segmenter.embed(image).segment(boxes) if boxes else nothing()
-        empty = {n: np.zeros(image.shape[:2], np.bool_) for n in objects if n not in boxes}
-        found = join(index, found, given(empty, verbatim=False))
+        absent = {n: np.zeros(image.shape[:2], np.bool_) for n in objects if n not in boxes}
+        found = join(index, found, given(absent, verbatim=False))
         for name, mask in found.masks.items():
             box = self._how.box(mask)
+            if box is None and self._how.on_empty == "first":
+                box = self._fallback.get(name)
             if box is not None:
-                self._last[name] = box
-            elif self._how.on_empty == "first" and name in self._first:
-                self._last[name] = self._first[name]
+                self._next[name] = box
         return found
 
     def turn(self) -> None:
-        """Nothing to do: the backward way starts from boxes of prompted slices."""
+        """The other direction starts from prompted slices, not from where this one ended."""
+        self._next.clear()
 
-    def _depart(self, name: int, neighbour: int) -> None:
-        """Take the prompted slice's box where the way starts, or passes, beside one."""
-        prompted = self._prompted.get(name, {})
-        if neighbour not in prompted:
+    def _leave_prompt(self, name: int, neighbour: int) -> None:
+        """Beside a prompted slice, its boxes count and nothing from before."""
+        if neighbour not in self._prompted.get(name, {}):
             return
-        box = prompted[neighbour]
-        if box is not None:
-            self._first[name] = self._last[name] = box
+        carried, fallback = self._prompted[name][neighbour]
+        for kept, box in ((self._next, carried), (self._fallback, fallback)):
+            if box is None:
+                kept.pop(name, None)
+            else:
+                kept[name] = box

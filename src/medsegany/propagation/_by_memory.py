@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from attrs import evolve, field, frozen, validators
+from attrs import field, frozen
 
 from medsegany._segmentations import as_mask_prompts, join
+from medsegany._validate import at_least, one_of
 from medsegany.errors import PropagationNotSupported
 from medsegany.prompts import ObjectPrompts
 from medsegany.protocols import Direction, Memory, RemembersSlices, Route, Segmenter, Span
@@ -18,7 +19,7 @@ class ByMemory:
     """Carry an object by the model's memory of earlier slices; SAM2's default.
 
     Each object has a memory of its own, as in one official `SAM2VideoPredictor` session per
-    object, and is never looked for before its own first prompt.
+    object; on the forward way it is not looked for before its own first prompt.
 
     Attributes:
         direction: Which way from the object's first prompted slice.
@@ -36,22 +37,16 @@ class ByMemory:
             not where its slices are given).
     """
 
-    direction: Direction = field(
-        default="both", validator=validators.in_(("forward", "backward", "both"))
-    )
+    direction: Direction = field(default="both", validator=one_of("forward", "backward", "both"))
     directions: Literal["independent", "shared"] = field(
-        default="independent", validator=validators.in_(("independent", "shared"))
+        default="independent", validator=one_of("independent", "shared")
     )
     prompted: Literal["prompt", "mask"] = field(
-        default="prompt", validator=validators.in_(("prompt", "mask"))
+        default="prompt", validator=one_of("prompt", "mask")
     )
-    fill_holes_px: int = field(default=8, validator=validators.ge(0))
-    memory_budget: int | None = field(default=None, validator=validators.optional(validators.ge(0)))
-    stop_after: int = field(default=3, validator=validators.ge(1))
-
-    def toward(self, direction: Direction) -> "ByMemory":
-        """The same way in another direction."""
-        return evolve(self, direction=direction)
+    fill_holes_px: int = field(default=8, validator=at_least(0))
+    memory_budget: int | None = field(default=None, validator=at_least(0, optional=True))
+    stop_after: int = field(default=3, validator=at_least(1))
 
     def carrier(
         self, segmenter: Segmenter, whole: Span, spans: Mapping[int, Span]

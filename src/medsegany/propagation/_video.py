@@ -1,32 +1,25 @@
 """Objects in a video: one frame in, one frame out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from inspect import GEN_RUNNING, getgeneratorstate
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from attrs import evolve, frozen
 from numpy.typing import NDArray
 
-from medsegany._segmentations import join, nothing
+from medsegany._segmentations import join, nothing, without
+from medsegany._validate import choice, whole
 from medsegany.errors import InvalidImage, InvalidInput, InvalidPrompt
 from medsegany.preprocess import check_image
 from medsegany.progress import OnProgress, Progress, no_progress
-from medsegany.prompts import ObjectPrompts, Prompts, by_object, check_kinds, on_stack
-from medsegany.propagation._by_box import ByBox
+from medsegany.prompts import ObjectPrompts, Prompts, by_object, check_kinds, on_stack, together
 from medsegany.propagation._by_memory import ByMemory
-from medsegany.protocols import (
-    Carrier,
-    Direction,
-    Frames,
-    Propagation,
-    RemembersSlices,
-    Segmenter,
-    Span,
-)
+from medsegany.propagation._volume import default_way
+from medsegany.protocols import Carrier, Direction, Frames, Propagation, Segmenter, Span
 from medsegany.results import Segmentation
 from medsegany.types import Image
-
-Waiting = dict[int, dict[int, ObjectPrompts]]  # frame -> object -> prompts
 
 
 def track_video(
@@ -47,20 +40,23 @@ def track_video(
     Args:
         segmenter: The model.
         frames: uint8 frames, `(H, W)` or `(H, W, 3)`, all of one size: an array `(T, H, W[, 3])`,
-            a sequence, any iterable (a camera), or a path that `io.read_frames` reads.
+            a sequence (anything with a length and an index), any iterable (a camera), or a path
+            that `io.read_frames` reads.
         prompts: In pixels of their frame, placed with `.at(frame)`; an unplaced prompt means
             frame 0.
-        direction: "backward" and "both" need a sequence, and keep the results of the frames
-            before the first prompt.
+        direction: "backward" goes from an object's first prompt down to frame 0, "both" does that
+            too. Both need a sequence, and keep results of the frames before the first prompt until
+            they are yielded: some 10 MB for a frame of 1080 lines and an object.
         length: Number of frames of an iterable that does not know it. SAM2 encodes time by
             `min(length, 16)`, so give it for streams shorter than that.
         propagation: `ByMemory()` is the default of models with a memory (SAM2), `ByBox()` of all
             others. Its own direction is not used.
-        on_progress: Told of every finished frame.
+        on_progress: Told of every finished frame. It may close the tracking.
 
     Returns:
         An iterator that yields a `Segmentation` for every frame, in order from 0. It lacks an
-        object before its first prompt.
+        object where the direction does not lead: before its first prompt on the forward way, after
+        it on the backward one.
 
         An object with prompts on several frames of a sequence looks at all of them from the start,
         as upstream does. In an iterable the later ones are not known yet, and count once reached.
@@ -72,48 +68,75 @@ def track_video(
         PromptNotSupported: The model does not take this kind of prompt.
         PropagationNotSupported: The model cannot cross a stack in this way.
     """
-    if direction not in ("forward", "backward", "both"):
-        msg = f'direction is "forward", "backward" or "both", got {direction!r}.'
-        raise InvalidInput(msg)
-    source = _opened(frames)
-    known = len(source) if isinstance(source, (Sequence, np.ndarray)) else None
-    if known is not None and length not in (None, known):
-        msg = f"length={length}, but there are {known} frames."
-        raise InvalidInput(msg)
-    if known is None and direction != "forward":
+    choice(direction, ("forward", "backward", "both"), "direction")
+    source = _opened(frames, length)
+    if not source.indexed and direction != "forward":
         msg = f"direction={direction!r} goes back in time, so frames must be a sequence."
         raise InvalidInput(msg)
-    if known == 0:
-        msg = "The video has no frames."
-        raise InvalidInput(msg)
-    length = length if known is None else known
-    way = propagation or (ByMemory() if isinstance(segmenter, RemembersSlices) else ByBox())
-    if direction == "both" and isinstance(way, ByMemory) and way.directions == "shared":
+    way = default_way(segmenter) if propagation is None else propagation
+    if isinstance(way, ByMemory):
+        way = _for_video(way, direction)
+    last = None if source.length is None else source.length - 1
+    carrier = way.carrier(segmenter, Span(0, last), {})
+    return VideoTracking(segmenter, source, prompts, carrier, direction, on_progress)
+
+
+def _for_video(way: ByMemory, direction: Direction) -> ByMemory:
+    if direction == "both" and way.directions == "shared":
         msg = (
             'directions="shared" lets the backward way see the whole forward one, and a video is '
             'yielded from its first frame: use "independent" here, or segment_volume.'
         )
         raise InvalidInput(msg)
-    carrier = way.carrier(segmenter, Span(0, None if length is None else length - 1), {})
-    return VideoTracking(
-        segmenter, source, prompts, carrier, direction, length=length, on_progress=on_progress
-    )
+    if direction == "forward" and way.memory_budget is None:
+        return evolve(way, memory_budget=0)  # no frame is ever looked at again
+    return way
 
 
-def _opened(frames: Frames) -> Any:  # noqa: ANN401 -- a sequence, an array or an iterable of frames
+@frozen(eq=False)
+class _Source:
+    """Frames, and what is known of them.
+
+    Attributes:
+        frames: Whatever the user gave.
+        indexed: Whether any frame can be had at any time.
+        length: Number of frames, where it is known.
+    """
+
+    frames: Any
+    indexed: bool
+    length: int | None
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        if self.indexed and self.length is not None:
+            return (self.frames[t] for t in range(self.length))
+        return iter(self.frames)
+
+
+def _opened(frames: Frames, length: int | None) -> _Source:
+    if length is not None:
+        length = whole(length, 1, "length")
+    found: Any = frames
     if isinstance(frames, (str, Path)):
         from medsegany.io import read_frames  # noqa: PLC0415 -- io is only needed for paths
 
-        return read_frames(frames)
-    if isinstance(frames, np.ndarray) and frames.ndim == 2:
-        msg = f"A video is (T, H, W) or (T, H, W, 3), got shape {frames.shape}: frames[None]?"
+        found = read_frames(frames)
+    if isinstance(found, np.ndarray) and found.ndim == 2:
+        msg = f"A video is (T, H, W) or (T, H, W, 3), got shape {found.shape}: frames[None]?"
         raise InvalidInput(msg)
-    if not hasattr(frames, "__iter__") and not hasattr(frames, "__getitem__"):
-        msg = (
-            f"frames are an array, a sequence, an iterable or a path, got {type(frames).__name__}."
-        )
+    indexed = hasattr(found, "__getitem__") and not isinstance(found, Mapping)
+    if not indexed and not isinstance(found, Iterable):
+        msg = f"frames are an array, a sequence, an iterable or a path, got {type(found).__name__}."
         raise InvalidInput(msg)
-    return frames
+    if not hasattr(found, "__len__"):
+        return _Source(found, indexed=False, length=length)
+    if length not in (None, len(found)):
+        msg = f"length={length}, but there are {len(found)} frames."
+        raise InvalidInput(msg)
+    if len(found) == 0:
+        msg = "The video has no frames."
+        raise InvalidInput(msg)
+    return _Source(found, indexed=indexed, length=len(found))
 
 
 class VideoTracking:
@@ -122,30 +145,28 @@ class VideoTracking:
     def __init__(
         self,
         segmenter: Segmenter,
-        source: Any,  # noqa: ANN401 -- a sequence, an array or an iterable of frames
+        source: _Source,
         prompts: Prompts,
         carrier: Carrier,
         direction: Direction,
-        *,
-        length: int | None,
         on_progress: OnProgress,
     ) -> None:
         self._segmenter = segmenter
         self._source = source
         self._carrier = carrier
         self._direction = direction
-        self._length = length
         self._on_progress = on_progress
+        self._open = True
         self._shape: tuple[int, int] | None = None
         self._current: tuple[int, Image] | None = None  # the frame last yielded
-        self._started: dict[int, int] = {}  # object -> its first prompted frame
-        self._waiting: Waiting = {}
-        self._done: dict[int, Segmentation] = {}  # made ahead of their frame
-        self._prompts = prompts
+        self._prompted: dict[int, set[int]] = {}  # object -> frames it is or was prompted on
+        self._waiting: dict[int, dict[int, ObjectPrompts]] = {}  # frame -> object -> prompts
+        self._ahead: dict[int, Segmentation] = {}  # made before their frame is reached
         by_object(prompts)  # what is wrong in itself is said at once
-        if isinstance(source, (Sequence, np.ndarray)):
-            self._begin(self._check(0, source[0]))
-        self._frames: Iterator[Segmentation] = self._run()
+        self._early = [prompts]  # until the first frame tells the size
+        if source.indexed:
+            self._begin(self._check(0, source.frames[0]))
+        self._frames = self._run()
 
     def __iter__(self) -> Iterator[Segmentation]:
         return self
@@ -161,98 +182,112 @@ class VideoTracking:
 
     def close(self) -> None:
         """Stop, and let go of the frames and the memory."""
-        self._frames.close()  # type: ignore[attr-defined]  # it is a generator, always
-        self._done.clear()
-        del self._carrier, self._source
-        self._carrier, self._source = _Closed(), ()
+        self._open = False
+        if (
+            getgeneratorstate(self._frames) != GEN_RUNNING
+        ):  # else on_progress is calling: the loop ends by itself
+            self._frames.close()
+        self._ahead.clear()
+        self._waiting.clear()
+        self._current = None
+        self._source = _Source((), indexed=True, length=0)
 
     def prompt(self, prompts: Prompts) -> Segmentation | None:
-        """Correct an object or add one, on the frame last yielded or on a later one."""
-        now = 0 if self._current is None else self._current[0]
-        if self._shape is None:
-            msg = "The first frame has not been seen yet: give these prompts to track_video."
+        """Correct an object or add one, on the frame last yielded or on a later one.
+
+        It is carried forward from there. (A backward way is computed before the first frame is
+        yielded: what it said of later frames is dropped, up to the object's next prompt.)
+        """
+        if not self._open:
+            msg = "This tracking has ended or was closed: its frames cannot be prompted any more."
             raise InvalidPrompt(msg)
-        asked = self._take(prompts, unplaced=now, earliest=now)
+        if self._direction == "backward":
+            msg = 'With direction="backward" nothing is carried forward: give all prompts at once.'
+            raise InvalidPrompt(msg)
+        if self._shape is None:
+            by_object(prompts)
+            self._early.append(prompts)
+            return None
+        now = 0 if self._current is None else self._current[0]
+        self._take(prompts, unplaced=now, earliest=now)
         if self._current is None or now not in self._waiting:
             return None
         index, image = self._current
         found = self._carrier.prompt(index, image, self._waiting.pop(index))
-        for name in asked:
-            if index in asked[name]:
-                self._started[name] = min(self._started.get(name, index), index)
+        for name in found.masks:
+            self._forget_ahead(name, index)
         return found
 
     # --- the frames ------------------------------------------------------------------------------
 
-    def _run(self) -> Iterator[Segmentation]:
+    def _run(self) -> Generator[Segmentation, None, None]:
         index = -1
         for index, frame in enumerate(self._source):
             image = self._check(index, frame)
-            if index == 0 and self._shape is None:
+            if self._shape is None:
                 self._begin(image)
-            if index == 0:
+            if index == 0 and self._source.indexed:
                 self._look_ahead()
             found = self._segment(index, image)
             self._current = (index, image)
-            self._on_progress(Progress("frames", index + 1, self._length))
+            self._on_progress(Progress("frames", index + 1, self._source.length))
+            if not self._open:
+                return
             yield found
-        if self._waiting:
-            late = min(self._waiting)
-            msg = (
-                f"Object {min(self._waiting[late])} is prompted on frame {late}, but the video "
-                f"ended after {index + 1} frames."
-            )
-            raise InvalidPrompt(msg)
+        self._open = False
+        self._check_end(index + 1)
 
     def _segment(self, index: int, image: Image) -> Segmentation:
-        ahead = self._done.pop(index, nothing(index))
+        ahead = self._ahead.pop(index, nothing(index))
         asked = self._waiting.pop(index, {})
         prompted = self._carrier.prompt(index, image, asked) if asked else nothing(index)
-        for name in asked:
-            self._started[name] = min(self._started.get(name, index), index)
+        carried = nothing(index)
         active = [
             name
-            for name, start in self._started.items()
-            if start < index
-            and self._direction != "backward"
-            and name not in prompted.masks
-            and name not in ahead.masks
+            for name, at in self._prompted.items()
+            if min(at) < index and name not in prompted.masks and name not in ahead.masks
         ]
-        carried = nothing(index)
-        if active:
+        if active and self._direction != "backward":
             carried = self._carrier.carry(index, image, active, reverse=False)
         return join(index, ahead, carried, prompted)
 
     def _look_ahead(self) -> None:
         """In a sequence: all prompts before the first frame, then the backward way."""
-        if not isinstance(self._source, (Sequence, np.ndarray)):
-            return
         for k in sorted(self._waiting):
-            asked = self._waiting[k]
-            self._put(k, self._carrier.prompt(k, self._check(k, self._source[k]), asked))
-            for name in asked:
-                self._started[name] = min(self._started.get(name, k), k)
-        self._waiting.clear()
+            image = self._check(k, self._source.frames[k])
+            self._put(k, self._carrier.prompt(k, image, self._waiting.pop(k)))
         if self._direction == "forward":
             return
-        for k in range(max(self._started.values()) - 1, -1, -1):
-            names = [name for name, start in self._started.items() if start > k]
-            image = self._check(k, self._source[k])
+        starts = {name: min(at) for name, at in self._prompted.items()}
+        for k in range(max(starts.values()) - 1, -1, -1):
+            names = [name for name, start in starts.items() if start > k]
+            image = self._check(k, self._source.frames[k])
             self._put(k, self._carrier.carry(k, image, names, reverse=True))
         self._carrier.turn()
 
     def _put(self, k: int, found: Segmentation) -> None:
-        self._done[k] = join(k, self._done.get(k, nothing(k)), found)
+        self._ahead[k] = join(k, self._ahead.get(k, nothing(k)), found)
+
+    def _forget_ahead(self, name: int, index: int) -> None:
+        """After a correction: what the backward way said of later frames counts no more."""
+        for k in sorted(k for k in self._ahead if k > index):
+            if k in self._prompted[name]:
+                return
+            self._ahead[k] = without(self._ahead[k], name)
 
     # --- checks ----------------------------------------------------------------------------------
 
     def _begin(self, first: Image) -> None:
         self._shape = (first.shape[0], first.shape[1])
-        self._take(self._prompts, unplaced=0, earliest=0)
+        for prompts in self._early:
+            self._take(prompts, unplaced=0, earliest=0)
+        self._early.clear()
 
-    def _take(self, prompts: Prompts, *, unplaced: int, earliest: int) -> Waiting:
+    def _take(self, prompts: Prompts, *, unplaced: int, earliest: int) -> None:
+        """Note what is asked, all of it or, when something is wrong, nothing."""
         assert self._shape is not None
-        asked = on_stack(prompts, self._shape, length=self._length, unplaced=unplaced)
+        asked = on_stack(prompts, self._shape, length=self._source.length, unplaced=unplaced)
+        merged: dict[tuple[int, int], ObjectPrompts] = {}
         for name, at in asked.items():
             for k, here in at.items():
                 if k < earliest:
@@ -263,25 +298,38 @@ class VideoTracking:
                     raise InvalidPrompt(msg)
                 if here.mask is None:
                     check_kinds(here, self._segmenter.accepts, self._segmenter.name)
-        for name, at in asked.items():
-            for k, here in at.items():
-                self._waiting.setdefault(k, {})[name] = here
-        return asked
+                before = self._waiting.get(k, {}).get(name, ObjectPrompts())
+                merged[k, name] = together(name, [*before.as_prompts(), *here.as_prompts()])
+        for (k, name), here in merged.items():
+            self._waiting.setdefault(k, {})[name] = here
+            self._prompted.setdefault(name, set()).add(k)
 
     def _check(self, index: int, frame: NDArray[Any]) -> Image:
-        if self._length is not None and index >= self._length:
-            msg = f"length={self._length}, but there is a frame {index} (counted from 0)."
+        length = self._source.length
+        if length is not None and index >= length:
+            msg = f"length={length}, but there is a frame {index} (counted from 0)."
             raise InvalidInput(msg)
-        image = check_image(frame)
+        try:
+            image = check_image(frame)
+        except InvalidImage as error:
+            msg = f"Frame {index}: {error}"
+            raise InvalidImage(msg) from error
         if self._shape is not None and image.shape[:2] != self._shape:
             msg = f"Frame {index} is {image.shape[:2]}, the frames before it {self._shape}."
             raise InvalidImage(msg)
         return image
 
-
-class _Closed:
-    """Stands where the carrier was."""
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- it never returns
-        msg = "This tracking has been closed."
-        raise InvalidInput(msg)
+    def _check_end(self, seen: int) -> None:
+        if self._waiting:
+            late = min(self._waiting)
+            msg = (
+                f"Object {min(self._waiting[late])} is prompted on frame {late}, but the video "
+                f"ended after {seen} frames."
+            )
+            raise InvalidPrompt(msg)
+        if self._source.length is not None and seen < self._source.length:
+            msg = (
+                f"length={self._source.length}, but the video ended after {seen} frames. "
+                "Models that encode time were told a wrong number."
+            )
+            raise InvalidInput(msg)

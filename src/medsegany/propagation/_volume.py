@@ -3,21 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from medsegany._segmentations import as_given, as_mask_prompts, join
-from medsegany.errors import InvalidInput, InvalidPrompt
+from medsegany._segmentations import join
+from medsegany._validate import choice
 from medsegany.preprocess import check_stack
 from medsegany.progress import OnProgress, Progress, no_progress
-from medsegany.prompts import (
-    MaskPrompt,
-    ObjectPrompts,
-    Prompts,
-    by_object,
-    check_kinds,
-    on_stack,
-    prompt_slice,
+from medsegany.prompts import Prompts, check_kinds
+from medsegany.propagation._asking import (
+    Asked,
+    check_not_all_empty,
+    initialised,
+    prompts_of,
+    spans_of,
 )
 from medsegany.propagation._by_box import ByBox
 from medsegany.propagation._by_memory import ByMemory
@@ -36,8 +34,6 @@ from medsegany.results import Segmentation, VolumeSegmentation
 from medsegany.types import Stack
 from medsegany.volume import Volume
 
-Asked = dict[int, dict[int, ObjectPrompts]]
-
 
 def segment_volume(  # noqa: PLR0913 -- the contract: what travels together is in `propagation`
     segmenter: Segmenter,
@@ -46,7 +42,7 @@ def segment_volume(  # noqa: PLR0913 -- the contract: what travels together is i
     *,
     init: Init = "default",
     initializer: Segmenter | None = None,
-    reference: NDArray[Any] | None = None,
+    reference: NDArray[Any] | Volume | None = None,
     slices: Slices | None = None,
     propagation: Propagation | None = None,
     overlap: Overlap = "logits",
@@ -64,15 +60,16 @@ def segment_volume(  # noqa: PLR0913 -- the contract: what travels together is i
             own way from the prompt. "medsam": the mask of `initializer`. "gt": the reference's
             mask, on each prompted slice or, without prompts, on each label's middle slice.
         initializer: For `init="medsam"`: MedSAM, or any other segmenter.
-        reference: For `init="gt"`: `(D, H, W)` integers, where object `id` is `reference == id`.
+        reference: For `init="gt"`: `(D, H, W)` integers, or a volume of them, in which object
+            `id` is where `reference == id`.
         slices: `(first, last)`, both included, or a mapping id -> `(first, last)`: every slice
             inside is visited and nothing outside. None: the whole stack, and an object ends, in
             each direction, after `propagation.stop_after` empty slices in a row.
         propagation: The way to cross: `ByMemory()` is the default of models with a memory (SAM2),
             `ByBox()` of all others.
         overlap: Which object gets a contested voxel in `labels()`. "logits": given masks, then the
-            higher logit, then the lower id. "last": the object that comes last in `prompts`, as
-            the released scripts do.
+            higher logit, then the lower id. "last": the object that comes last in `prompts`,
+            whatever its mask's origin, as the released scripts do.
         on_progress: Told of every finished slice.
 
     Returns:
@@ -86,20 +83,34 @@ def segment_volume(  # noqa: PLR0913 -- the contract: what travels together is i
         PromptNotSupported: The model does not take this kind of prompt.
         PropagationNotSupported: The model cannot cross a stack in this way.
     """
+    # Everything is checked before the first slice is encoded.
     stack = check_stack(volume)
-    way = propagation or (ByMemory() if isinstance(segmenter, RemembersSlices) else ByBox())
-    asked, known = _start(stack, prompts, init, initializer, reference)
-    _check_supported(segmenter, asked)
-    _check_not_all_empty(asked)
-    spans = _spans(slices, asked, len(stack))
+    choice(init, ("default", "medsam", "gt"), "init")
+    choice(overlap, ("logits", "last"), "overlap")
+    way = default_way(segmenter) if propagation is None else propagation
+    asked = prompts_of(stack, prompts, init, initializer, reference)
+    for at in asked.values():
+        for here in at.values():
+            if here.mask is None:  # a mask needs no model
+                sought_by = initializer or segmenter
+                check_kinds(here, sought_by.accepts, sought_by.name)
+    check_not_all_empty(asked)
+    spans = spans_of(slices, asked, len(stack))
     whole = Span(0, len(stack) - 1)
     carrier = way.carrier(segmenter, whole, {n: Span(*span) for n, span in spans.items()})
-    _choice(overlap, ("logits", "last"), "overlap")
+    known: dict[int, Segmentation] = {}
+    if initializer is not None:
+        asked, known = initialised(stack, asked, initializer)
     shape = (stack.shape[0], stack.shape[1], stack.shape[2])
     collector = Collector(shape, tuple(asked), by_logits=overlap == "logits")
     sweep = _Sweeps(stack, way, carrier, collector, on_progress, stops=slices is None)
     sweep.run(asked, known, spans)
     return collector.result()
+
+
+def default_way(segmenter: Segmenter) -> Propagation:
+    """`ByMemory()` for models with a memory, `ByBox()` for all others."""
+    return ByMemory() if isinstance(segmenter, RemembersSlices) else ByBox()
 
 
 class _Sweeps:
@@ -173,151 +184,3 @@ def _by_slice(routes: Mapping[int, Sequence[int]]) -> dict[int, list[int]]:
         for k in route:
             slices.setdefault(k, []).append(name)
     return slices
-
-
-# --- what is asked -------------------------------------------------------------------------------
-
-
-def _start(
-    stack: Stack,
-    prompts: Prompts | None,
-    init: Init,
-    initializer: Segmenter | None,
-    reference: NDArray[Any] | None,
-) -> tuple[Asked, dict[int, Segmentation]]:
-    """Prompts by object and slice, and the segmentations that `init` makes of them."""
-    _choice(init, ("default", "medsam", "gt"), "init")
-    if initializer is not None and init != "medsam":
-        msg = f'initializer= is used by init="medsam" only, and init is "{init}".'
-        raise InvalidInput(msg)
-    if reference is not None and init != "gt":
-        msg = f'reference= is used by init="gt" only, and init is "{init}".'
-        raise InvalidInput(msg)
-    if init == "gt":
-        return _from_reference(stack, prompts, reference), {}
-    if prompts is None:
-        msg = 'No prompts. They may be left out only with init="gt", which reads the reference.'
-        raise InvalidPrompt(msg)
-    shape = (stack.shape[1], stack.shape[2])
-    asked = on_stack(prompts, shape, length=len(stack))
-    if init == "default":
-        return asked, {}
-    if initializer is None:
-        msg = (
-            'init="medsam" needs the model that makes the mask: '
-            'initializer=medsegany.load("medsam", checkpoint=...), or any other segmenter.'
-        )
-        raise InvalidInput(msg)
-    return _from_initializer(stack, asked, initializer)
-
-
-def _from_initializer(
-    stack: Stack, asked: Asked, initializer: Segmenter
-) -> tuple[Asked, dict[int, Segmentation]]:
-    known: dict[int, Segmentation] = {}
-    started: Asked = {name: dict(at) for name, at in asked.items()}
-    for k, names in sorted(_by_slice({n: list(at) for n, at in asked.items()}).items()):
-        # A mask that is given needs nobody to make it.
-        here = {n: asked[n][k].as_prompts() for n in names if asked[n][k].mask is None}
-        if not here:
-            continue
-        found = initializer.embed(stack[k]).segment(here)
-        known[k] = as_given(join(k, found))
-        for name, prompt in as_mask_prompts(found).items():
-            started[name][k] = ObjectPrompts(mask=prompt)
-    return started, known
-
-
-def _from_reference(stack: Stack, prompts: Prompts | None, reference: NDArray[Any] | None) -> Asked:
-    if reference is None:
-        msg = 'init="gt" needs reference=, the true labels as a (D, H, W) array of integers.'
-        raise InvalidInput(msg)
-    truth = np.asarray(reference)
-    if truth.shape != stack.shape[:3]:
-        msg = f"The reference is {truth.shape}, the volume {stack.shape[:3]}."
-        raise InvalidInput(msg)
-    if truth.dtype.kind not in "biu":
-        msg = f"The reference holds integers, one per object, got {truth.dtype}."
-        raise InvalidInput(msg)
-    if prompts is None:
-        slices = {
-            int(name): [prompt_slice((truth == name).sum(axis=(1, 2)))]
-            for name in np.unique(truth)
-            if name != 0
-        }
-        if not slices:
-            msg = "The reference holds no object."
-            raise InvalidInput(msg)
-    else:
-        slices = _places(prompts, len(stack))
-    asked: Asked = {}
-    for name, at in slices.items():
-        masks = {k: truth[k] == name for k in at}
-        for k, mask in masks.items():
-            if not mask.any():
-                msg = f"The reference has no object {name} on slice {k}, where it is prompted."
-                raise InvalidPrompt(msg)
-        asked[name] = {k: ObjectPrompts(mask=MaskPrompt(masks[k])) for k in sorted(masks)}
-    return asked
-
-
-def _places(prompts: Prompts, length: int) -> dict[int, list[int]]:
-    """Object id -> prompted slices; what is prompted there does not matter."""
-    places: dict[int, list[int]] = {}
-    for name, at in by_object(prompts).items():
-        for k in at:
-            if k is None or k >= length:
-                msg = f"Object {name} is not placed on one of the {length} slices: use .at(index)."
-                raise InvalidPrompt(msg)
-            places.setdefault(name, []).append(k)
-    return places
-
-
-def _check_supported(segmenter: Segmenter, asked: Asked) -> None:
-    """Refuse before the first slice is encoded; masks need no model."""
-    for at in asked.values():
-        for here in at.values():
-            if here.mask is None:
-                check_kinds(here, segmenter.accepts, segmenter.name)
-
-
-def _check_not_all_empty(asked: Asked) -> None:
-    for name, at in asked.items():
-        if all(here.mask is not None and not here.mask.mask.any() for here in at.values()):
-            msg = f"Object {name} is given nothing but empty masks: there is nothing to carry."
-            raise InvalidPrompt(msg)
-
-
-def _spans(slices: Slices | None, asked: Asked, length: int) -> dict[int, tuple[int, int]]:
-    if slices is None:
-        return {}
-    if not isinstance(slices, Mapping):
-        slices = dict.fromkeys(asked, slices)
-    if slices.keys() != asked.keys():
-        msg = f"slices are given for objects {sorted(slices)}, prompts for {sorted(asked)}."
-        raise InvalidInput(msg)
-    spans: dict[int, tuple[int, int]] = {}
-    for name, given in slices.items():
-        try:
-            first, last = (int(k) for k in given)
-        except (TypeError, ValueError):
-            msg = f"slices are (first, last), got {given!r}."
-            raise InvalidInput(msg) from None
-        if not 0 <= first <= last < length:
-            msg = (
-                f"slices of object {name} are ({first}, {last}): both count from 0, both are "
-                f"included, and the stack has {length} (0 to {length - 1})."
-            )
-            raise InvalidInput(msg)
-        outside = [k for k in asked[name] if not first <= k <= last]
-        if outside:
-            msg = f"Object {name} is prompted on slice {outside[0]}, outside ({first}, {last})."
-            raise InvalidPrompt(msg)
-        spans[name] = (first, last)
-    return spans
-
-
-def _choice(value: str, allowed: Sequence[str], name: str) -> None:
-    if value not in allowed:
-        msg = f"{name} is one of {', '.join(map(repr, allowed))}, got {value!r}."
-        raise InvalidInput(msg)

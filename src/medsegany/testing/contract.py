@@ -93,10 +93,11 @@ class SegmenterContract(ABC):
 
     def test_the_image_is_left_alone(self, segmenter: Segmenter, image: Image, box: Box) -> None:
         """Nothing is written into the caller's array, not even a read-only one."""
-        before = image.copy()
-        image.setflags(write=False)
-        segmenter.segment_2d(image, box)
-        np.testing.assert_array_equal(image, before)
+        for given in (image, np.repeat(image[..., None], 3, axis=-1)):
+            before = given.copy()
+            given.setflags(write=False)
+            segmenter.segment_2d(given, box)
+            np.testing.assert_array_equal(given, before)
 
     @pytest.mark.parametrize(
         "wrong",

@@ -46,7 +46,7 @@ class FakeEmbedded(Embedded):
 
     def __init__(self, segmenter: FakeSegmenter, image: Image) -> None:
         super().__init__(segmenter, (image.shape[0], image.shape[1]))
-        self._grey = image if image.ndim == 2 else image.max(axis=-1)
+        self._grey = image.copy() if image.ndim == 2 else image.max(axis=-1)
 
     def _predict(self, asked: dict[int, ObjectPrompts]) -> Segmentation:
         masks = {name: (self._grey > 127) & self._inside(here) for name, here in asked.items()}

@@ -2,26 +2,33 @@
 
 import sys
 from importlib import resources
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from medsegany._validate import whole
 from medsegany.errors import InvalidInput
 
 
 def _import_sam2() -> None:
     """Import `sam2` and leave the caller's hydra as it was.
 
-    `import sam2` initialises hydra's global state, which would break a caller who does so next.
+    `import sam2` initialises hydra, whose state is global: a caller who does so next would fail,
+    and one who has done so would find other settings.
     """
     if "sam2" in sys.modules:
         return
-    from hydra.core.global_hydra import GlobalHydra  # noqa: PLC0415 -- its home is here
+    from hydra.core.singleton import Singleton  # noqa: PLC0415 -- its home is here
 
-    was_initialized = GlobalHydra.instance().is_initialized()
+    instances: dict[Any, Any] = Singleton._instances  # noqa: SLF001 -- hydra has no other door
+    kept = {kind: (one, dict(vars(one))) for kind, one in instances.items()}
     import sam2  # noqa: F401, PLC0415 -- imported for its effect on sys.modules
 
-    if not was_initialized:
-        GlobalHydra.instance().clear()
+    instances.clear()
+    for kind, (one, state) in kept.items():
+        vars(one).clear()
+        vars(one).update(state)
+        instances[kind] = one
 
 
 _import_sam2()
@@ -72,8 +79,8 @@ def build(
         overrides,
     )
     if image_size is not None:
-        if image_size < 64 or image_size % 32:
-            msg = f"image_size of SAM2 is a multiple of 32, at least 64, got {image_size}."
+        if whole(image_size, 64, "image_size") % 32:
+            msg = f"image_size of SAM2 is a multiple of 32, got {image_size}."
             raise InvalidInput(msg)
         model.image_size = image_size
         sides = [image_size // 16] * 2

@@ -60,6 +60,10 @@ class Sam2Segmenter(Verbs):
         """Boxes, points and masks."""
         return frozenset({Box, Point, MaskPrompt})
 
+    @property
+    def _runs_on(self) -> str:
+        return str(self._device)
+
     def embed(self, image: Image) -> "Sam2Embedded":
         """Encode an image once; see `Segmenter.embed`."""
         rgb = as_rgb(check_image(image))
