@@ -1,6 +1,6 @@
 """From intensities to the display values that the verbs take.
 
-Paper, section 2.1: CT is windowed; other grey images are cut at the 0.5th and 99.5th percentile of
+As in the paper, CT is windowed; other grey images are cut at the 0.5th and 99.5th percentile of
 the voxels above zero; both are scaled to 0..255. RGB pictures are display values already.
 """
 

@@ -12,7 +12,7 @@ from sam2 import sam2_video_predictor
 from scipy import ndimage
 
 from medsegany import Box, ByMemory, MaskPrompt, Point
-from medsegany.backends.sam2 import Sam2Segmenter
+from medsegany.backends.sam2 import Sam2Segmenter, build
 from medsegany.testing import models, phantoms
 
 OFF = ByMemory(fill_holes_px=0)
@@ -348,3 +348,20 @@ def test_a_smaller_memory_budget_changes_the_time_and_not_the_result(segmenter, 
     ]
     np.testing.assert_array_equal(outs[0].mask, outs[1].mask)
     np.testing.assert_array_equal(outs[0].scores[1], outs[1].scores[1])
+
+
+@pytest.mark.slow
+def test_tiny_at_its_real_size_equals_the_official_predictor(noise, monkeypatch, assert_equal):
+    """1024 px and three frames: a prompted one, and two from memory."""
+    torch.manual_seed(10)
+    tiny = build("sam2.1/sam2.1_hiera_t")
+    torch.nn.init.constant_(tiny.sam_mask_decoder.pred_obj_score_head.layers[-1].bias, 5.0)
+    monkeypatch.setattr(tiny, "fill_hole_area", 0)
+    video = noise(3, 200, 300, 3)
+    state = session(tiny, video, monkeypatch)
+    tiny.add_new_points_or_box(state, 0, 1, box=[30, 40, 200, 150])
+    run(tiny, state)
+    expected = records(state)
+    ours = Sam2Segmenter(tiny, "sam2.1-t")
+    for found in ours.track_video(video, Box(30, 40, 200, 150), propagation=OFF):
+        assert_equal(found.low_res_logits[1], expected[found.index])

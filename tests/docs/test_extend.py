@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-
 from medsegany.testing import SegmenterContract
 
 PAGE = Path(__file__).parents[2] / "docs" / "extend.md"

@@ -8,7 +8,7 @@ from medsegany.types import Mask
 
 
 def dsc(prediction: ArrayLike, truth: ArrayLike) -> float:
-    """The Dice similarity coefficient, `2 |A and B| / (|A| + |B|)` (paper, section 2.7).
+    """The Dice similarity coefficient, `2 |A and B| / (|A| + |B|)`.
 
     Args:
         prediction: One object, of any shape: bool, or integers with one value beside zero.

@@ -18,7 +18,7 @@ from medsegany.types import Image, Mask
 class ByBox:
     """Carry an object by the box of its mask on the slice before; works with every `Segmenter`.
 
-    This is how the paper runs SAM1 and MedSAM on volumes (section 2.4). A slice is reached from
+    This is how the paper runs SAM1 and MedSAM on volumes. A slice is reached from
     the nearest prompted one, ties to the lower; in a video, whose future is not known, from the
     last prompted one.
 

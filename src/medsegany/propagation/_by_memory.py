@@ -28,7 +28,7 @@ class ByMemory:
             and then in reverse on one state.
         prompted: "prompt" gives box and points to the memory model itself (upstream's
             `add_new_points_or_box`); "mask" makes the mask with `segment_2d` first and gives that,
-            as the paper does (section 2.4).
+            as the paper does.
         fill_holes_px: Holes of at most so many pixels of the low-resolution mask are filled, on
             every device alike (upstream's `fill_hole_area`, which needs CUDA).
         memory_budget: Bytes for encoded slices kept to be used again by other objects and by the

@@ -32,7 +32,9 @@ def track_video(
     propagation: Propagation | None = None,
     on_progress: OnProgress = no_progress,
 ) -> "VideoTracking":
-    """Follow objects through a video, one frame at a time (paper, section 2.5).
+    """Follow objects through a video, one frame at a time.
+
+    The paper prompts the first frame that shows the object and goes forward.
 
     Nothing is computed before the first frame is asked for, and memory does not grow with the
     length of the video. An object is never stopped: it may leave and come back.

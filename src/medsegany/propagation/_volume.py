@@ -48,7 +48,7 @@ def segment_volume(  # noqa: PLR0913 -- the contract: what travels together is i
     overlap: Overlap = "logits",
     on_progress: OnProgress = no_progress,
 ) -> VolumeSegmentation:
-    """Segment objects in a volume from prompts on some slices (paper, section 2.4).
+    """Segment objects in a volume from prompts on some slices (the paper's Tables 2 and 3).
 
     Args:
         segmenter: The model.
