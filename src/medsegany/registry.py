@@ -73,10 +73,7 @@ def load(
     if name not in BY_NAME and name in (plugins := _plugins()):
         _refuse(name, image_size=image_size, compile=compile or None)
         return _checked(plugins[name].load(), name, checkpoint, device, dtype)
-    if name in BY_NAME:
-        card = BY_NAME[name]
-    else:
-        card, checkpoint = _of_file(Path(name), checkpoint), name
+    card = BY_NAME[name] if name in BY_NAME else _of_file(Path(name), checkpoint)
     if card.family == "classical":
         _refuse(name, checkpoint=checkpoint, dtype=dtype, image_size=image_size)
         _refuse(name, compile=compile or None)
@@ -84,10 +81,10 @@ def load(
     if card.family != "sam2" and image_size not in (None, card.image_size):
         msg = f"{name} works at {card.image_size} px; image_size is an option of SAM2."
         raise InvalidInput(msg)
-    if checkpoint is None:
+    if name not in BY_NAME:
+        path = Path(name)  # known by its hash already
+    elif checkpoint is None:
         path = checkpoints.require(card)
-    elif checkpoint == name:  # known by its hash already
-        path = Path(name)
     else:
         path = checkpoints.given(Path(checkpoint), card)
     return _opener(card.family)(

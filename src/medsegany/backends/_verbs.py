@@ -32,19 +32,25 @@ from medsegany.volume import Volume
 
 Accepts = frozenset[type[Box] | type[Point] | type[MaskPrompt]]
 
+EVERYTHING: Accepts = frozenset({Box, Point, MaskPrompt})
+
 
 class Verbs(ABC):
     """`segment_2d`, `segment_volume` and `track_video` from `embed`."""
 
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """The name that `medsegany.load` knows it by."""
+    def __init__(self, name: str, accepts: Accepts) -> None:
+        self._name = name
+        self._accepts = accepts
 
     @property
-    @abstractmethod
+    def name(self) -> str:
+        """The name that `medsegany.load` knows it by."""
+        return self._name
+
+    @property
     def accepts(self) -> Accepts:
         """The kinds of prompts that `segment_2d` takes."""
+        return self._accepts
 
     @abstractmethod
     def embed(self, image: Image) -> EmbeddedImage:

@@ -17,10 +17,10 @@ from skimage.segmentation import (
     random_walker,
 )
 
-from medsegany.backends._verbs import Accepts, Embedded, Verbs
+from medsegany.backends._verbs import EVERYTHING, Embedded, Verbs
 from medsegany.cards import ModelCard
 from medsegany.preprocess import check_image
-from medsegany.prompts import Box, MaskPrompt, ObjectPrompts, Point
+from medsegany.prompts import Box, ObjectPrompts, Point
 from medsegany.results import Segmentation
 from medsegany.types import Image, Mask
 
@@ -42,17 +42,7 @@ class ClassicalSegmenter(Verbs):
     """Active contours and random walks; scores are nan, for nothing predicts them."""
 
     def __init__(self, name: str = "classical") -> None:
-        self._name = name
-
-    @property
-    def name(self) -> str:
-        """The name that `medsegany.load` knows it by."""
-        return self._name
-
-    @property
-    def accepts(self) -> Accepts:
-        """Boxes, points and masks."""
-        return frozenset({Box, Point, MaskPrompt})
+        super().__init__(name, EVERYTHING)
 
     def embed(self, image: Image) -> "ClassicalEmbedded":
         """Keep the image as grey values from 0 to 1; see `Segmenter.embed`."""

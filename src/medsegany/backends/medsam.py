@@ -14,7 +14,7 @@ from medsegany._segmentations import join
 from medsegany.backends._batches import batches
 from medsegany.backends._device import AnyDevice, AnyDtype, as_device, as_dtype, precision
 from medsegany.backends._found import segmentation
-from medsegany.backends._verbs import Accepts, Embedded, Verbs
+from medsegany.backends._verbs import Embedded, Verbs
 from medsegany.preprocess import as_rgb, check_image
 from medsegany.prompts import Box, ObjectPrompts
 from medsegany.results import Segmentation
@@ -35,22 +35,12 @@ class MedSamSegmenter(Verbs):
     def __init__(
         self, model: Sam, name: str = "medsam", *, device: AnyDevice = "cpu", dtype: AnyDtype = None
     ) -> None:
-        self._name = name
+        super().__init__(name, frozenset({Box}))
         self._device = as_device(device)
         self._dtype = as_dtype(dtype, self._device)
         self.upstream = model.to(self._device).eval()
         """The official `Sam` module with these very weights. (`SamPredictor` would preprocess
         wrongly.)"""
-
-    @property
-    def name(self) -> str:
-        """The name that `medsegany.load` knows it by."""
-        return self._name
-
-    @property
-    def accepts(self) -> Accepts:
-        """Boxes."""
-        return frozenset({Box})
 
     @property
     def _runs_on(self) -> str:

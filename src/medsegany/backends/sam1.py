@@ -8,10 +8,10 @@ from medsegany._segmentations import join
 from medsegany.backends._batches import batches
 from medsegany.backends._device import AnyDevice, AnyDtype, as_device, as_dtype, precision
 from medsegany.backends._found import segmentation
-from medsegany.backends._verbs import Accepts, Embedded, Verbs
+from medsegany.backends._verbs import EVERYTHING, Embedded, Verbs
 from medsegany.errors import InvalidImage
 from medsegany.preprocess import as_rgb, check_image
-from medsegany.prompts import Box, MaskPrompt, ObjectPrompts, Point
+from medsegany.prompts import ObjectPrompts
 from medsegany.results import Segmentation
 from medsegany.types import Image
 
@@ -25,21 +25,11 @@ class Sam1Segmenter(Verbs):
     def __init__(
         self, model: Sam, name: str, *, device: AnyDevice = "cpu", dtype: AnyDtype = None
     ) -> None:
-        self._name = name
+        super().__init__(name, EVERYTHING)
         self._device = as_device(device)
         self._dtype = as_dtype(dtype, self._device)
         self.upstream = SamPredictor(model.to(self._device).eval())
         """The official predictor with these very weights."""
-
-    @property
-    def name(self) -> str:
-        """The name that `medsegany.load` knows it by."""
-        return self._name
-
-    @property
-    def accepts(self) -> Accepts:
-        """Boxes, points and masks."""
-        return frozenset({Box, Point, MaskPrompt})
 
     @property
     def _runs_on(self) -> str:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from medsegany.backends._verbs import Accepts, Embedded, Verbs
+from medsegany.backends._verbs import EVERYTHING, Accepts, Embedded, Verbs
 from medsegany.preprocess import check_image
-from medsegany.prompts import Box, MaskPrompt, ObjectPrompts, Point
+from medsegany.prompts import Box, ObjectPrompts
 from medsegany.results import Segmentation
 from medsegany.types import Image, Mask
 
@@ -19,19 +19,9 @@ class FakeSegmenter(Verbs):
         accepts: The kinds of prompts that it takes.
     """
 
-    def __init__(self, accepts: Accepts = frozenset({Box, Point, MaskPrompt})) -> None:
-        self._accepts = accepts
+    def __init__(self, accepts: Accepts = EVERYTHING) -> None:
+        super().__init__("fake", accepts)
         self.seen: list[Image] = []
-
-    @property
-    def name(self) -> str:
-        """Always "fake"."""
-        return "fake"
-
-    @property
-    def accepts(self) -> Accepts:
-        """What it was made with."""
-        return self._accepts
 
     def embed(self, image: Image) -> "FakeEmbedded":
         """Note that the image was seen; see `Segmenter.embed`."""

@@ -11,11 +11,11 @@ from medsegany._segmentations import join
 from medsegany.backends._batches import Batch, batches
 from medsegany.backends._device import AnyDevice, AnyDtype, as_device, as_dtype, precision
 from medsegany.backends._found import segmentation
-from medsegany.backends._verbs import Accepts, Embedded, Verbs
+from medsegany.backends._verbs import EVERYTHING, Embedded, Verbs
 from medsegany.backends.sam2._build import SAM2VideoPredictor
 from medsegany.backends.sam2._memory import Sam2Memory
 from medsegany.preprocess import as_rgb, check_image
-from medsegany.prompts import Box, MaskPrompt, ObjectPrompts, Point
+from medsegany.prompts import ObjectPrompts
 from medsegany.protocols import Span
 from medsegany.results import Segmentation
 from medsegany.types import Image
@@ -37,7 +37,7 @@ class Sam2Segmenter(Verbs):
         device: AnyDevice = "cpu",
         dtype: AnyDtype = None,
     ) -> None:
-        self._name = name
+        super().__init__(name, EVERYTHING)
         self._device = as_device(device)
         self._dtype = as_dtype(dtype, self._device)
         self.upstream: SAM2VideoPredictor = model.to(self._device).eval()
@@ -49,16 +49,6 @@ class Sam2Segmenter(Verbs):
         side = self.upstream.image_size
         # upstream has the sizes of a 1024 px model written down
         self._predictor._bb_feat_sizes = [(side // s, side // s) for s in (4, 8, 16)]  # noqa: SLF001
-
-    @property
-    def name(self) -> str:
-        """The name that `medsegany.load` knows it by."""
-        return self._name
-
-    @property
-    def accepts(self) -> Accepts:
-        """Boxes, points and masks."""
-        return frozenset({Box, Point, MaskPrompt})
 
     @property
     def _runs_on(self) -> str:
