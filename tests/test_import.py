@@ -78,6 +78,24 @@ class TestHydra:
         """)
         assert said == "42"
 
+    def test_sam2_s_own_builders_work_before_and_after(self):
+        """Whoever comes first: its import starts hydra whenever it is the caller's own."""
+        python("""
+            import sys
+            from medsegany.testing.models import small_sam2
+            model = small_sam2(image_size=64)
+            assert "sam2" not in sys.modules
+            import importlib.util
+            assert importlib.util.find_spec("sam2") is not None  # looking is not importing
+            from sam2.build_sam import build_sam2_video_predictor
+            theirs = build_sam2_video_predictor("configs/sam2.1/sam2.1_hiera_t.yaml", device="cpu")
+            assert type(theirs) is type(model)
+            import sam2.utils.misc
+            assert sam2.utils.misc is sys.modules["sam2.utils.misc"]
+            small_sam2(image_size=64)
+            assert "sam2" in sys.modules
+        """)
+
     def test_no_other_global_of_hydra_is_touched(self):
         python("""
             from hydra.core.singleton import Singleton

@@ -1,7 +1,12 @@
 """Making the official classes; the only place that knows hydra."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -10,31 +15,62 @@ from medsegany._validate import whole
 from medsegany.errors import InvalidInput
 
 
-def _import_sam2() -> None:
-    """Import `sam2` and leave the caller's hydra as it was.
+@contextmanager
+def _hydra_as_it_was() -> Iterator[None]:
+    """Use `sam2` and leave the caller's hydra, whose state is global, as it was.
 
-    `import sam2` initialises hydra, whose state is global: a caller who does so next would fail,
-    and one who has done so would find other settings.
+    `import sam2` initialises hydra: a caller who did so next would fail. Undoing that alone would
+    leave a `sam2` whose own builders fail, since its import has happened. So the package is put
+    back as well: a caller who imports it later starts hydra then, as ever.
     """
-    if "sam2" in sys.modules:
+    if "sam2" in sys.modules:  # the caller's own import
+        yield
         return
     from hydra.core.singleton import Singleton  # noqa: PLC0415 -- its home is here
 
     instances: dict[Any, Any] = Singleton._instances  # noqa: SLF001 -- hydra has no other door
     kept = {kind: (one, dict(vars(one))) for kind, one in instances.items()}
-    import sam2  # noqa: F401, PLC0415 -- imported for its effect on sys.modules
+    try:
+        yield
+    finally:
+        instances.clear()
+        for kind, (one, state) in kept.items():
+            vars(one).clear()
+            vars(one).update(state)
+            instances[kind] = one
+        if "sam2" in sys.modules:
+            sys.meta_path.insert(0, _NextImport(sys.modules.pop("sam2")))
 
-    instances.clear()
-    for kind, (one, state) in kept.items():
-        vars(one).clear()
-        vars(one).update(state)
-        instances[kind] = one
+
+class _NextImport:
+    """Finds `sam2` once: the module that there is, whose `__init__.py` then runs again."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+
+    def find_spec(self, name: str, *_: object) -> ModuleSpec | None:
+        """As `importlib` asks every finder."""
+        if name != "sam2":
+            return None
+        sys.meta_path.remove(self)
+        try:
+            spec = find_spec(name)  # by everybody else
+        finally:
+            sys.meta_path.insert(0, self)
+        if spec is not None and spec.loader is not None:
+            spec.loader.create_module = self._take  # type: ignore[assignment,method-assign]
+        return spec
+
+    def _take(self, _: ModuleSpec) -> ModuleType:
+        sys.meta_path.remove(self)
+        return self._module
 
 
-_import_sam2()
-from sam2.sam2_video_predictor import SAM2VideoPredictor  # noqa: E402 -- after the guard
+with _hydra_as_it_was():
+    from sam2.sam2_image_predictor import SAM2ImagePredictor
+    from sam2.sam2_video_predictor import SAM2VideoPredictor
 
-__all__ = ["SAM2VideoPredictor", "build", "config"]
+__all__ = ["SAM2ImagePredictor", "SAM2VideoPredictor", "build", "config"]
 
 # What build_sam2_video_predictor adds to the configuration (apply_postprocessing=True).
 _POSTPROCESSING = {
@@ -50,7 +86,9 @@ _POSTPROCESSING = {
 
 def config(architecture: str) -> DictConfig:
     """The official configuration of a model, for instance "sam2.1/sam2.1_hiera_t"."""
-    text = resources.files("sam2").joinpath("configs", f"{architecture}.yaml").read_text("utf-8")
+    with _hydra_as_it_was():
+        file = resources.files("sam2").joinpath("configs", f"{architecture}.yaml")
+        text = file.read_text("utf-8")
     content = OmegaConf.create(text)
     assert isinstance(content, DictConfig)
     model = content.model
@@ -86,6 +124,7 @@ def build(
         sides = [image_size // 16] * 2
         model.memory_attention.layer.self_attention.feat_sizes = sides
         model.memory_attention.layer.cross_attention.feat_sizes = sides
-    predictor = instantiate(model, _recursive_=True)
+    with _hydra_as_it_was():
+        predictor = instantiate(model, _recursive_=True)
     assert isinstance(predictor, SAM2VideoPredictor)
     return predictor.eval()

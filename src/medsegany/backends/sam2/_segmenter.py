@@ -5,14 +5,13 @@ import warnings
 from collections.abc import Mapping
 
 import torch
-from sam2.sam2_image_predictor import SAM2ImagePredictor
 
 from medsegany._segmentations import join
 from medsegany.backends._batches import Batch, batches
 from medsegany.backends._device import AnyDevice, AnyDtype, as_device, as_dtype, precision
 from medsegany.backends._found import segmentation
 from medsegany.backends._verbs import EVERYTHING, Embedded, Verbs
-from medsegany.backends.sam2._build import SAM2VideoPredictor
+from medsegany.backends.sam2._build import SAM2ImagePredictor, SAM2VideoPredictor
 from medsegany.backends.sam2._memory import Sam2Memory
 from medsegany.preprocess import as_rgb, check_image
 from medsegany.prompts import ObjectPrompts
