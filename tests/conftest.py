@@ -16,6 +16,16 @@ def _no_home(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDSEGANY_HOME", str(tmp_path / "home"))
 
 
+@pytest.fixture(autouse=True)
+def _threads(request):
+    """Small models gain nothing from a second thread, and lose much on a machine that is busy."""
+    before = torch.get_num_threads()
+    if request.node.get_closest_marker("slow") is None:
+        torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

@@ -194,6 +194,32 @@ def test_prompts_on_several_slices_equal_the_official_run(
     assert 1 not in found[1].masks
 
 
+def test_the_order_of_prompting_is_kept_to_the_last_bit(
+    model, segmenter, frames, monkeypatch, assert_equal
+):
+    """Two objects prompted on the same slices in opposite orders, as two official sessions."""
+    boxes = {9: [24, 18, 45, 42], 2: [16, 18, 36, 42], 17: [31, 18, 52, 42]}
+    orders = {1: (9, 2, 17), 2: (17, 9, 2)}
+    expected = {}
+    for name, order in orders.items():
+        state = session(model, frames, monkeypatch)
+        for k in order:
+            model.add_new_points_or_box(state, k, name, box=boxes[k])
+        run(model, state)
+        expected[name] = records(state)
+    prompts = {name: [Box(*boxes[k]).at(k) for k in order] for name, order in orders.items()}
+    for found in segmenter.track_video(frames, prompts, propagation=OFF):
+        for name in found.masks:
+            assert_equal(found.low_res_logits[name], expected[name][found.index])
+    out = segmenter.segment_volume(frames, prompts, slices=(0, 23), propagation=OFF)
+    for name in orders:
+        for k in range(2, 24):
+            low_res = torch.from_numpy(expected[name][k])[None, None]
+            size = frames.shape[1:3]
+            logits = torch.nn.functional.interpolate(low_res, size, mode="bilinear")[0, 0]
+            np.testing.assert_array_equal(out.masks[name][k], logits.numpy() > 0)
+
+
 def test_objects_that_start_later_equal_a_session_of_their_own(
     model, segmenter, frames, monkeypatch, assert_equal
 ):

@@ -76,9 +76,10 @@ class TestOnImage:
 
 
 class TestOnStack:
-    def test_slices_come_in_order(self):
+    def test_slices_come_in_the_order_given(self):
+        """The memory of SAM 2 depends on it in its last bits."""
         asked = on_stack([BOX.at(7), Point(5, 6).at(2)], SHAPE, length=9)
-        assert list(asked[1]) == [2, 7]
+        assert list(asked[1]) == [7, 2]
 
     def test_box_and_point_on_one_slice_belong_together(self):
         asked = on_stack([BOX.at(7), Point(5, 6).at(7)], SHAPE, length=9)

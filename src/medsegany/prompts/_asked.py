@@ -58,7 +58,7 @@ def on_stack(
     length: int | None,
     unplaced: int | None = None,
 ) -> dict[int, dict[int, ObjectPrompts]]:
-    """What is asked on each slice of a stack: object id -> slice -> prompts, slices in order.
+    """What is asked on each slice of a stack: object id -> slice -> prompts, in the order given.
 
     Args:
         prompts: As a user gives them.
@@ -92,7 +92,7 @@ def on_stack(
                 raise InvalidPrompt(msg)
             check_fits(asked, shape, name)
             here[k] = asked
-        placed[name] = dict(sorted(here.items()))
+        placed[name] = here
     return placed
 
 

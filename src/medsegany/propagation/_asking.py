@@ -1,6 +1,7 @@
 """What a user asks of a volume, checked before anything is computed."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,24 @@ from medsegany.volume import Volume
 
 Asked = dict[int, dict[int, ObjectPrompts]]
 """Object id -> slice -> what is asked there."""
+
+
+def in_turn(slices: Mapping[int, Sequence[int]]) -> Iterator[tuple[int, list[int]]]:
+    """Slices and the objects to prompt there: each object's in its order, together where it fits.
+
+    SAM2's memory adds its prompted slices up in the order in which they came, and a sum's last bits
+    depend on that.
+
+    Args:
+        slices: Object id -> its prompted slices, in the order of prompting.
+    """
+    left = {name: deque(at) for name, at in slices.items()}
+    while any(left.values()):
+        k = next(at[0] for at in left.values() if at)
+        names = [name for name, at in left.items() if at and at[0] == k]
+        for name in names:
+            left[name].popleft()
+        yield k, names
 
 
 def prompts_of(
@@ -105,7 +124,7 @@ def _from_reference(
             if not mask.any():
                 msg = f"The reference has no object {name} on slice {k}, where it is prompted."
                 raise InvalidPrompt(msg)
-        asked[name] = {k: ObjectPrompts(mask=MaskPrompt(masks[k])) for k in sorted(masks)}
+        asked[name] = {k: ObjectPrompts(mask=MaskPrompt(masks[k])) for k in at}
     return asked
 
 

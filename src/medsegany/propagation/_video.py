@@ -15,6 +15,7 @@ from medsegany.errors import InvalidImage, InvalidInput, InvalidPrompt
 from medsegany.preprocess import check_image
 from medsegany.progress import OnProgress, Progress, no_progress
 from medsegany.prompts import ObjectPrompts, Prompts, by_object, check_kinds, on_stack, together
+from medsegany.propagation._asking import in_turn
 from medsegany.propagation._by_memory import ByMemory
 from medsegany.propagation._volume import default_way
 from medsegany.protocols import Carrier, Direction, Frames, Propagation, Segmenter, Span
@@ -161,7 +162,7 @@ class VideoTracking:
         self._open = True
         self._shape: tuple[int, int] | None = None
         self._current: tuple[int, Image] | None = None  # the frame last yielded
-        self._prompted: dict[int, set[int]] = {}  # object -> frames it is or was prompted on
+        self._prompted: dict[int, list[int]] = {}  # object -> frames it is or was prompted on
         self._waiting: dict[int, dict[int, ObjectPrompts]] = {}  # frame -> object -> prompts
         self._ahead: dict[int, Segmentation] = {}  # made before their frame is reached
         by_object(prompts)  # what is wrong in itself is said at once
@@ -255,9 +256,11 @@ class VideoTracking:
 
     def _look_ahead(self) -> None:
         """In a sequence: all prompts before the first frame, then the backward way."""
-        for k in sorted(self._waiting):
+        for k, names in in_turn(self._prompted):
             image = self._check(k, self._source.frames[k])
-            self._put(k, self._carrier.prompt(k, image, self._waiting.pop(k)))
+            asked = {name: self._waiting[k][name] for name in names}
+            self._put(k, self._carrier.prompt(k, image, asked))
+        self._waiting.clear()
         if self._direction == "forward":
             return
         starts = {name: min(at) for name, at in self._prompted.items()}
@@ -304,7 +307,8 @@ class VideoTracking:
                 merged[k, name] = together(name, [*before.as_prompts(), *here.as_prompts()])
         for (k, name), here in merged.items():
             self._waiting.setdefault(k, {})[name] = here
-            self._prompted.setdefault(name, set()).add(k)
+            if k not in self._prompted.setdefault(name, []):
+                self._prompted[name].append(k)
 
     def _check(self, index: int, frame: NDArray[Any]) -> Image:
         length = self._source.length

@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from medsegany._segmentations import join
+from medsegany._segmentations import join, select
 from medsegany._validate import choice
 from medsegany.preprocess import check_stack
 from medsegany.progress import OnProgress, Progress, no_progress
@@ -13,6 +13,7 @@ from medsegany.prompts import Prompts, check_kinds
 from medsegany.propagation._asking import (
     Asked,
     check_not_all_empty,
+    in_turn,
     initialised,
     prompts_of,
     spans_of,
@@ -142,12 +143,15 @@ class _Sweeps:
         routes = {n: self._way.route(list(at), spans.get(n, whole)) for n, at in asked.items()}
         forward = {n: route.forward for n, route in routes.items()}
         backward = {n: route.backward for n, route in routes.items()}
-        prompted = _by_slice({n: list(at) for n, at in asked.items()})
-        self._total = len(prompted) + len(_by_slice(forward)) + len(_by_slice(backward))
-        for k in sorted(prompted):
-            here = {name: asked[name][k] for name in prompted[k]}
+        turns = list(in_turn({n: list(at) for n, at in asked.items()}))
+        self._total = len(turns) + len(_by_slice(forward)) + len(_by_slice(backward))
+        for k, names in turns:
+            here = {name: asked[name][k] for name in names}
             found = self._carrier.prompt(k, self._stack[k], here)
-            self._keep(join(k, found, known[k]) if k in known else found)
+            if k in known:  # what the initializer said of its masks
+                said = [name for name in names if name in known[k].masks]
+                found = join(k, found, select(known[k], said))
+            self._keep(found)
         self._sweep(forward, reverse=False)
         self._carrier.turn()
         self._sweep(backward, reverse=True)
