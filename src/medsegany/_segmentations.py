@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from attrs import evolve
 
-from medsegany.prompts import MaskPrompt
+from medsegany.prompts import MaskPrompt, ObjectPrompts, Prompt
 from medsegany.results import Segmentation
 from medsegany.types import Mask
 
@@ -62,6 +62,16 @@ def join(index: int, *parts: Segmentation) -> Segmentation:
             verbatim=kept.verbatim | part.verbatim,
         )
     return whole
+
+
+def given_in(prompts: Mapping[int, ObjectPrompts]) -> Segmentation:
+    """The masks among some prompts, as they are."""
+    return given({name: p.mask.mask for name, p in prompts.items() if p.mask is not None})
+
+
+def sought_in(prompts: Mapping[int, ObjectPrompts]) -> dict[int, tuple[Prompt, ...]]:
+    """The prompts that a model must answer: boxes and points."""
+    return {name: p.as_prompts() for name, p in prompts.items() if p.mask is None}
 
 
 def as_mask_prompts(found: Segmentation) -> dict[int, MaskPrompt]:

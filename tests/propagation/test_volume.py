@@ -6,14 +6,7 @@ import pytest
 from medsegany import Box, ByBox, ByMemory, MaskPrompt, Point, Progress, Volume, errors
 from medsegany.propagation import segment_volume
 from medsegany.testing import FakeSegmenter, phantoms
-
-
-def column(lengths, size=20):
-    """A volume whose slice k has a bright square of side `lengths[k]` at (4, 4)."""
-    stack = np.zeros((len(lengths), size, size), np.uint8)
-    for k, side in enumerate(lengths):
-        stack[k, 4 : 4 + side, 4 : 4 + side] = 200
-    return stack
+from medsegany.testing.phantoms import squares
 
 
 def areas(out, name=1):
@@ -27,13 +20,13 @@ def fake():
 
 class TestByBox:
     def test_a_box_in_the_middle_finds_the_object_on_every_slice(self, fake):
-        out = fake.segment_volume(column([3, 4, 5, 5, 4]), Box(3, 3, 9, 9).at(2))
+        out = fake.segment_volume(squares([3, 4, 5, 5, 4]), Box(3, 3, 9, 9).at(2))
         # carried by the tight box, an object can shrink from slice to slice and not grow
         assert areas(out) == [9, 16, 25, 25, 16]
         assert out.visited == {1: (0, 4)}
 
     def test_a_margin_lets_it_grow(self, fake):
-        stack = column([2, 3, 4, 5])
+        stack = squares([2, 3, 4, 5])
         assert areas(fake.segment_volume(stack, Box(3, 3, 9, 9).at(0))) == [4, 4, 4, 4]
         way = ByBox(margin_px=1)
         assert areas(fake.segment_volume(stack, Box(3, 3, 9, 9).at(0), propagation=way)) == [
@@ -44,17 +37,17 @@ class TestByBox:
         ]
 
     def test_an_object_ends_after_three_empty_slices(self, fake):
-        out = fake.segment_volume(column([5, 0, 0, 0, 5, 5]), Box(3, 3, 9, 9).at(0))
+        out = fake.segment_volume(squares([5, 0, 0, 0, 5, 5]), Box(3, 3, 9, 9).at(0))
         assert areas(out) == [25, 0, 0, 0, 0, 0]
         assert out.visited == {1: (0, 3)}
         assert len(fake.seen) == 4
 
     def test_two_empty_slices_are_a_gap(self, fake):
-        out = fake.segment_volume(column([5, 0, 0, 5, 5]), Box(3, 3, 9, 9).at(0))
+        out = fake.segment_volume(squares([5, 0, 0, 5, 5]), Box(3, 3, 9, 9).at(0))
         assert areas(out) == [25, 0, 0, 25, 25]
 
     def test_given_slices_are_all_visited_and_no_others(self, fake):
-        stack = column([5] * 3 + [0] * 5 + [5] * 3)
+        stack = squares([5] * 3 + [0] * 5 + [5] * 3)
         out = fake.segment_volume(stack, Box(3, 3, 9, 9).at(2), slices=(1, 9))
         assert areas(out) == [0, 25, 25, 0, 0, 0, 0, 0, 25, 25, 0]
         assert out.visited == {1: (1, 9)}
@@ -62,7 +55,7 @@ class TestByBox:
 
     def test_after_an_empty_slice_the_last_box_is_used_or_the_first_one(self, fake):
         """The released scripts fall back to the box that was the prompt."""
-        stack = column([5, 3, 0, 6])
+        stack = squares([5, 3, 0, 6])
         last = fake.segment_volume(stack, Box(3, 3, 10, 10).at(0))
         first = fake.segment_volume(
             stack, Box(3, 3, 10, 10).at(0), propagation=ByBox(on_empty="first")
@@ -71,21 +64,21 @@ class TestByBox:
         assert areas(first) == [25, 9, 0, 36]  # found in the box as drawn, not in the first mask's
 
     def test_a_prompt_that_finds_nothing_is_tried_on_the_next_slices(self, fake):
-        assert areas(fake.segment_volume(column([0, 5, 5]), Box(3, 3, 9, 9).at(0))) == [0, 25, 25]
+        assert areas(fake.segment_volume(squares([0, 5, 5]), Box(3, 3, 9, 9).at(0))) == [0, 25, 25]
 
     def test_a_later_prompt_starts_an_ended_object_anew(self, fake):
-        stack = column([5] + [0] * 8 + [4, 4])
+        stack = squares([5] + [0] * 8 + [4, 4])
         out = fake.segment_volume(stack, [Box(3, 3, 9, 9).at(0), Box(3, 3, 9, 9).at(9)])
         assert areas(out)[9:] == [16, 16]
 
     def test_each_slice_is_filled_from_the_nearest_prompt(self, fake):
         """Prompted small on 0 and large on 4: 1 and 2 stay small, 3 is large."""
-        stack = column([6] * 5)
+        stack = squares([6] * 5)
         prompts = [Box(4, 4, 5, 5).at(0), Box(3, 3, 10, 10).at(4)]
         assert areas(fake.segment_volume(stack, prompts)) == [4, 4, 4, 36, 36]
 
     def test_a_mask_prompt_is_the_result_and_is_carried(self, fake):
-        stack = column([6] * 3)
+        stack = squares([6] * 3)
         mask = np.zeros((20, 20), bool)
         mask[4:6, 4:7] = mask[19, 19] = True  # not what the model would say
         out = fake.segment_volume(stack, MaskPrompt(mask).at(1), slices=(0, 2))
@@ -97,17 +90,19 @@ class TestByBox:
         boxes_only = FakeSegmenter(accepts=frozenset({Box}))
         mask = np.zeros((20, 20), bool)
         mask[4:8, 4:8] = True
-        assert areas(boxes_only.segment_volume(column([4] * 3), MaskPrompt(mask).at(1))) == [16] * 3
+        assert (
+            areas(boxes_only.segment_volume(squares([4] * 3), MaskPrompt(mask).at(1))) == [16] * 3
+        )
         with pytest.raises(errors.PromptNotSupported, match="Box prompts, not Point"):
-            boxes_only.segment_volume(column([4] * 3), Point(5, 5).at(1))
+            boxes_only.segment_volume(squares([4] * 3), Point(5, 5).at(1))
         assert len(boxes_only.seen) == 2  # nothing was encoded for the refused one
 
     def test_an_empty_mask_on_one_of_several_slices_says_not_here(self, fake):
         empty = MaskPrompt(np.zeros((20, 20), bool))
-        out = fake.segment_volume(column([5] * 4), [Box(3, 3, 9, 9).at(0), empty.at(2)])
+        out = fake.segment_volume(squares([5] * 4), [Box(3, 3, 9, 9).at(0), empty.at(2)])
         assert areas(out) == [25, 25, 0, 0]  # and nothing is carried on from there
         with pytest.raises(errors.InvalidPrompt, match="nothing to carry"):
-            fake.segment_volume(column([5] * 4), empty.at(2))
+            fake.segment_volume(squares([5] * 4), empty.at(2))
 
     @pytest.mark.parametrize(
         ("direction", "expected"),
@@ -115,7 +110,7 @@ class TestByBox:
     )
     def test_a_direction_is_kept_to(self, fake, direction, expected):
         out = fake.segment_volume(
-            column([5] * 5), Box(3, 3, 9, 9).at(2), propagation=ByBox(direction)
+            squares([5] * 5), Box(3, 3, 9, 9).at(2), propagation=ByBox(direction)
         )
         assert areas(out) == expected
 
@@ -126,11 +121,11 @@ class TestByBox:
         assert len(fake.seen) == 8
 
     def test_one_slice_is_a_volume(self, fake):
-        assert areas(fake.segment_volume(column([5]), Box(3, 3, 9, 9).at(0))) == [25]
+        assert areas(fake.segment_volume(squares([5]), Box(3, 3, 9, 9).at(0))) == [25]
 
 
 class TestStart:
-    stack = column([4, 5, 6, 5])
+    stack = squares([4, 5, 6, 5])
 
     def test_a_prompt_needs_a_slice(self, fake):
         with pytest.raises(errors.InvalidPrompt, match=r"\.at\(slice_index\)"):
@@ -309,23 +304,23 @@ class TestOverlap:
 class TestProgress:
     def test_every_slice_is_told_and_the_last_word_is_all(self, fake):
         told = []
-        fake.segment_volume(column([5] * 5), Box(3, 3, 9, 9).at(2), on_progress=told.append)
+        fake.segment_volume(squares([5] * 5), Box(3, 3, 9, 9).at(2), on_progress=told.append)
         assert told == [Progress("slices", done, 5) for done in (1, 2, 3, 4, 5)]
 
     def test_it_ends_with_all_when_the_object_ended_early(self, fake):
         told = []
-        stack = column([5] + [0] * 9)
+        stack = squares([5] + [0] * 9)
         fake.segment_volume(stack, Box(3, 3, 9, 9).at(0), on_progress=told.append)
         assert told[-1] == Progress("slices", 10, 10)
         assert [p.done for p in told[:-1]] == [1, 2, 3, 4]
 
 
 def test_colour_volumes_are_crossed(fake):
-    colour = np.repeat(column([4, 5, 4])[..., None], 3, axis=-1)
+    colour = np.repeat(squares([4, 5, 4])[..., None], 3, axis=-1)
     assert areas(fake.segment_volume(colour, Box(3, 3, 9, 9).at(1))) == [16, 25, 16]
 
 
 def test_the_volume_is_left_alone(fake):
-    stack = column([4, 5, 4])
+    stack = squares([4, 5, 4])
     stack.setflags(write=False)
     fake.segment_volume(stack, Box(3, 3, 9, 9).at(1))

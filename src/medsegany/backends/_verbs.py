@@ -11,7 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from medsegany import propagation as crossing
-from medsegany._segmentations import given, join, select
+from medsegany._segmentations import given_in, join, select
 from medsegany.progress import OnProgress, no_progress
 from medsegany.prompts import Box, MaskPrompt, ObjectPrompts, Point, Prompts, check_kinds, on_image
 from medsegany.protocols import (
@@ -143,9 +143,8 @@ class Embedded(ABC):
         asked = on_image(prompts, self._shape)
         for here in asked.values():
             check_kinds(here, self._segmenter.accepts, self._segmenter.name)
-        masks = {name: here.mask.mask for name, here in asked.items() if here.mask is not None}
         sought = {name: here for name, here in asked.items() if here.mask is None}
-        parts = [given(masks)] + ([self._predict(sought)] if sought else [])
+        parts = [given_in(asked)] + ([self._predict(sought)] if sought else [])
         return select(join(0, *parts), asked)  # in the order of the prompts
 
     @abstractmethod

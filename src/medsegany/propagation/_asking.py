@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medsegany._segmentations import as_mask_prompts, join
+from medsegany._segmentations import as_mask_prompts, join, sought_in
 from medsegany._validate import as_whole
 from medsegany.errors import InvalidInput, InvalidPrompt
 from medsegany.prompts import (
@@ -81,7 +81,7 @@ def initialised(
     started: Asked = {name: dict(at) for name, at in asked.items()}
     for k in sorted({k for at in asked.values() for k in at}):
         # A mask that is given needs nobody to make it.
-        here = {n: at[k].as_prompts() for n, at in asked.items() if k in at and not at[k].mask}
+        here = sought_in({name: at[k] for name, at in asked.items() if k in at})
         if not here:
             continue
         known[k] = join(k, initializer.embed(stack[k]).segment(here))

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from attrs import field, frozen
 
-from medsegany._segmentations import given, join, nothing
+from medsegany._segmentations import given, given_in, join, nothing, sought_in
 from medsegany._validate import at_least, one_of
 from medsegany.prompts import Box, ObjectPrompts, box_from_mask
 from medsegany.protocols import Direction, Route, Segmenter, Span
@@ -124,10 +124,9 @@ class BoxCarrier:
         self, index: int, image: Image, prompts: Mapping[int, ObjectPrompts]
     ) -> Segmentation:
         """Segment the prompted objects here; a mask is taken as it is."""
-        asked = {name: p.as_prompts() for name, p in prompts.items() if p.mask is None}
-        masks = {name: p.mask.mask for name, p in prompts.items() if p.mask is not None}
-        found = self._segmenter.embed(image).segment(asked) if asked else nothing()
-        found = join(index, found, given(masks))
+        sought = sought_in(prompts)
+        found = self._segmenter.embed(image).segment(sought) if sought else nothing()
+        found = join(index, found, given_in(prompts))
         for name, mask in found.masks.items():
             carried, drawn = self._how.box(mask), prompts[name].box
             self._prompted.setdefault(name, {})[index] = (carried or drawn, drawn or carried)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from medsegany._segmentations import as_mask_prompts, join
+from medsegany._segmentations import as_mask_prompts, join, sought_in
 from medsegany._validate import at_least, one_of
 from medsegany.errors import PropagationNotSupported
 from medsegany.prompts import ObjectPrompts
@@ -87,10 +87,10 @@ class MemoryCarrier:
         """Segment the prompted objects here and remember them."""
         if self._how.prompted == "prompt":
             return self._memory.condition(index, image, prompts)
-        asked = {name: p.as_prompts() for name, p in prompts.items() if p.mask is None}
-        if not asked:
+        sought = sought_in(prompts)
+        if not sought:
             return self._memory.condition(index, image, prompts)
-        found = self._segmenter.embed(image).segment(asked)
+        found = self._segmenter.embed(image).segment(sought)
         masks = {name: ObjectPrompts(mask=m) for name, m in as_mask_prompts(found).items()}
         remembered = self._memory.condition(index, image, {**prompts, **masks})
         # What segment_2d said of its masks is worth more than the memory's "given".

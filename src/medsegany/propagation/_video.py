@@ -186,9 +186,8 @@ class VideoTracking:
     def close(self) -> None:
         """Stop, and let go of the frames and the memory."""
         self._open = False
-        if (
-            getgeneratorstate(self._frames) != GEN_RUNNING
-        ):  # else on_progress is calling: the loop ends by itself
+        # While on_progress is calling, the loop is running, and ends by itself.
+        if getgeneratorstate(self._frames) != GEN_RUNNING:
             self._frames.close()
         self._ahead.clear()
         self._waiting.clear()

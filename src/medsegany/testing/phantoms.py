@@ -1,5 +1,6 @@
 """Images whose truth is known."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,19 @@ def image_of(mask: Mask, seed: int | None = None) -> Image:
         image += np.random.default_rng(seed).normal(0, 8, mask.shape)
     clipped: Image = np.clip(image, 0, 255).astype(np.uint8)
     return clipped
+
+
+def squares(sides: Sequence[int], size: int = 20) -> NDArray[np.uint8]:
+    """A black stack, or video, with a bright square at (4, 4) of side `sides[k]` on slice k.
+
+    Args:
+        sides: In pixels; 0 for a slice without the object.
+        size: Height and width of every slice.
+    """
+    stack = np.zeros((len(sides), size, size), np.uint8)
+    for k, side in enumerate(sides):
+        stack[k, 4 : 4 + side, 4 : 4 + side] = _OBJECT
+    return stack
 
 
 def balls(

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own name for it
 from attrs import evolve
 
-from medsegany._segmentations import given, join
+from medsegany._segmentations import given_in, join
 from medsegany.backends._found import segmentation
 from medsegany.backends.sam2 import _internals as internals
 from medsegany.backends.sam2._build import SAM2VideoPredictor
@@ -67,10 +67,10 @@ class Sam2Memory:
                     mask=None if asked.mask is None else asked.mask.mask,
                 )
             found = self._found(index, image, steps)
-        masks = {n: asked.mask.mask for n, asked in prompts.items() if asked.mask is not None}
         # The user's mask is the result; the memory's own version of it went through a small grid.
-        verbatim = evolve(given(masks), low_res_logits={n: found.low_res_logits[n] for n in masks})
-        return join(index, found, verbatim)
+        masks = given_in(prompts)
+        records = {name: found.low_res_logits[name] for name in masks.masks}
+        return join(index, found, evolve(masks, low_res_logits=records))
 
     def carry(
         self, index: int, image: Image, objects: Sequence[int], *, reverse: bool
