@@ -7,8 +7,8 @@ import medsegany
 
 ROOT = Path(medsegany.__file__).parent
 FLOORS = [
-    {"errors", "types", "_optional", "_validate"},
-    {"prompts", "results", "_segmentations", "progress", "volume"},
+    {"errors", "types", "_optional", "_validate", "_lps", "_rescale", "_levels"},
+    {"prompts", "results", "_segmentations", "progress", "volume", "world"},
     {"protocols"},
     {
         "preprocess",

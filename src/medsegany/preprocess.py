@@ -10,6 +10,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import ArrayLike, NDArray
 
+from medsegany import _levels
 from medsegany._validate import above_zero, finite
 from medsegany.errors import InvalidImage, InvalidInput
 from medsegany.types import Image, Stack
@@ -71,10 +72,14 @@ def as_window(window: AnyWindow) -> Window | Literal["percentile"]:
 
 
 @overload
-def to_display(image: Volume, window: AnyWindow) -> Volume: ...
+def to_display(image: Volume, window: AnyWindow, *, legacy_minmax: bool = False) -> Volume: ...
 @overload
-def to_display(image: ArrayLike, window: AnyWindow) -> NDArray[np.uint8]: ...
-def to_display(image: Volume | ArrayLike, window: AnyWindow) -> Volume | NDArray[np.uint8]:
+def to_display(
+    image: ArrayLike, window: AnyWindow, *, legacy_minmax: bool = False
+) -> NDArray[np.uint8]: ...
+def to_display(
+    image: Volume | ArrayLike, window: AnyWindow, *, legacy_minmax: bool = False
+) -> Volume | NDArray[np.uint8]:
     """Scale intensities to the uint8 display values that the verbs take.
 
     Args:
@@ -83,24 +88,27 @@ def to_display(image: Volume | ArrayLike, window: AnyWindow) -> Volume | NDArray
         window: For CT a `Window` in the image's units (Hounsfield units) or the name of one, such
             as "abdomen"; its bounds become 0 and 255. "percentile" for anything else: the 0.5th
             and 99.5th percentile of the values above zero do, and values of zero stay 0.
+        legacy_minmax: Scale as the paper's released `pre_CT_MR.py` does: after the cut, the lowest
+            and highest value *that occur* become 0 and 255. A scan that does not reach both bounds
+            of the window then gets another contrast than one that does.
 
     Returns:
-        uint8 of the same shape; for a `Volume`, one that records what was done. NaN becomes 0, and
-        so does everything in an image without contrast.
+        uint8 of the same shape; for a `Volume`, one that records what was done. NaN becomes 0,
+        infinity the end of the scale on its side. An image without contrast becomes 0.
 
     Raises:
         InvalidInput: There is no such window.
-        InvalidImage: The image is empty, or holds no number.
+        InvalidImage: The image is empty, or holds no numbers.
     """
     chosen = as_window(window)
     if isinstance(image, Volume):
-        display, done = _scaled(image.voxels, chosen)
+        display, done = _scaled(image.voxels, chosen, legacy_minmax=legacy_minmax)
         return image.with_voxels(display, done)
-    return _scaled(np.asarray(image), chosen)[0]
+    return _scaled(np.asarray(image), chosen, legacy_minmax=legacy_minmax)[0]
 
 
 def _scaled(
-    values: NDArray[Any], window: Window | Literal["percentile"]
+    values: NDArray[Any], window: Window | Literal["percentile"], *, legacy_minmax: bool
 ) -> tuple[NDArray[np.uint8], str]:
     if not values.size:
         msg = f"The image is empty: its shape is {values.shape}."
@@ -111,36 +119,69 @@ def _scaled(
     if values.dtype.kind == "b":
         values = values.view(np.uint8)
     if window == "percentile":
-        low, high = _percentiles(values)
+        low, high = percentile_bounds(values)
         done = f"{LOWER_PERCENTILE} and {UPPER_PERCENTILE} percentiles: {low:g} to {high:g}"
     else:
         low, high = window.bounds
         done = f"window level {window.level:g}, width {window.width:g}: {low:g} to {high:g}"
+    if legacy_minmax:
+        low, high = (float(np.clip(end, low, high)) for end in _ends(values))
+        done += f", cut values from {low:g} to {high:g} stretched (legacy_minmax)"
     if not high > low:
         return np.zeros(values.shape, np.uint8), f"{done} (no contrast)"
+    zero_stays = window == "percentile"
     display = np.empty(values.shape, np.uint8)
-    # Slice by slice: float64, as the paper's code computes, takes eight bytes a voxel.
-    parts = (values, display) if values.ndim > 2 else (values[None], display[None])
-    for part, shown in zip(*parts, strict=True):
-        scaled = np.clip(part.astype(np.float64), low, high)
-        scaled = (scaled - low) / (high - low) * 255
-        shown[...] = np.nan_to_num(scaled, nan=0.0, copy=False).astype(np.uint8)
-        if window == "percentile":
-            shown[part == 0] = 0
+    if _levels.has_few(values.dtype):
+        table = _shown(_levels.levels(values.dtype), low, high, zero_stays=zero_stays)
+        for part, shown in zip(_levels.parts(values), _levels.parts(display), strict=True):
+            np.take(table, part.view(f"u{values.dtype.itemsize}"), out=shown, mode="wrap")
+    else:
+        for part, shown in zip(_levels.parts(values), _levels.parts(display), strict=True):
+            shown[...] = _shown(part, low, high, zero_stays=zero_stays)
     return display, done
 
 
-def _percentiles(values: NDArray[Any]) -> tuple[float, float]:
-    finite_values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
-    above = finite_values[finite_values > 0]
-    # All-negative images exist (a difference image, say): then every value counts.
-    counted = above if above.size else finite_values
-    if not counted.size:
-        return 0.0, 0.0
-    low, high = np.percentile(counted, (LOWER_PERCENTILE, UPPER_PERCENTILE))
-    if low == high:  # a picture of two values, say
-        low, high = finite_values.min(), finite_values.max()
-    return float(low), float(high)
+def _shown(values: NDArray[Any], low: float, high: float, *, zero_stays: bool) -> NDArray[np.uint8]:
+    scaled = np.clip(values.astype(np.float64), low, high)
+    scaled = (scaled - low) / (high - low) * 255
+    shown: NDArray[np.uint8] = np.nan_to_num(scaled, nan=0.0, copy=False).astype(np.uint8)
+    if zero_stays:
+        shown[values == 0] = 0
+    return shown
+
+
+def _ends(values: NDArray[Any]) -> tuple[float, float]:
+    """The lowest and the highest value; NaN counts for nothing."""
+    return float(np.fmin.reduce(values, axis=None)), float(np.fmax.reduce(values, axis=None))
+
+
+def percentile_bounds(values: NDArray[Any]) -> tuple[float, float]:
+    """The values that `window="percentile"` makes 0 and 255.
+
+    Args:
+        values: Numbers, any shape. NaN and infinity do not count.
+
+    Returns:
+        The 0.5th and the 99.5th percentile of the values above zero; of all values where none is,
+        and the lowest and highest where the two are one.
+    """
+    at = (LOWER_PERCENTILE, UPPER_PERCENTILE)
+    if _levels.has_few(values.dtype):
+        found, counts = _levels.count(values)
+        # All-negative images exist (a difference image, say): then every value counts.
+        counted = found > 0 if (found > 0).any() else np.ones(len(found), np.bool_)
+        low, high = _levels.percentiles(found[counted], counts[counted], at)
+        lowest, highest = float(found[0]), float(found[-1])
+    else:
+        finite_values = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+        above = finite_values[finite_values > 0]
+        many = above if above.size else finite_values.ravel()
+        if not many.size:
+            return 0.0, 0.0
+        low, high = np.percentile(many, at).tolist()
+        lowest, highest = float(finite_values.min()), float(finite_values.max())
+    # of a picture of two values, say
+    return (low, high) if low != high else (lowest, highest)
 
 
 def check_image(image: object) -> Image:

@@ -7,14 +7,14 @@ import numpy as np
 from attrs import evolve, field, frozen
 from numpy.typing import ArrayLike, NDArray
 
+from medsegany._lps import affine_from_lps
+from medsegany._rescale import rescale
 from medsegany.errors import InvalidGeometry, InvalidImage
 from medsegany.types import Affine
 
 if TYPE_CHECKING:
     import nibabel as nib
     import SimpleITK as sitk
-
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 @frozen(eq=False)
@@ -25,12 +25,12 @@ class NiftiCodes:
         sform_code: Meaning of the sform (0 unknown, 1 scanner, 2 aligned, 3 Talairach, 4 MNI).
         qform_code: The same for the qform.
         qform: The qform's affine in the file's own units, which need not equal the sform's; None
-            where there is none.
+            where it is the volume's own affine.
         units: Units of space and time, as nibabel names them.
     """
 
-    sform_code: int = 2
-    qform_code: int = 0
+    sform_code: int = 1
+    qform_code: int = 1
     qform: Affine | None = None
     units: tuple[str, str] = ("mm", "unknown")
 
@@ -89,14 +89,18 @@ class Volume:
         voxels: `(D, H, W)`, or `(D, H, W, 3)` for colour, axes k (slice), j (row), i (column).
         affine: 4x4; voxel `(i, j, k)` -> millimetres in RAS+. Note the order: the reverse of the
             array's axes.
-        nifti: What a NIfTI header said beside the affine.
+        nifti: What a NIfTI header said beside the affine, or says in a result that is written as
+            NIfTI.
         preparation: What was done to the intensities, in words; empty for values as stored.
+        file_id: Device and inode of the file it was read from, if one: results never replace
+            their own source. Not its path, which may name a patient.
     """
 
     voxels: NDArray[Any] = field(converter=_voxels)
     affine: Affine = field(converter=_affine)
     nifti: NiftiCodes = field(factory=NiftiCodes, kw_only=True)
     preparation: str = field(default="", kw_only=True)
+    file_id: tuple[int, int] | None = field(default=None, kw_only=True)
 
     def __repr__(self) -> str:
         spacing = ", ".join(f"{s:.4g}" for s in self.spacing_mm)
@@ -108,6 +112,15 @@ class Volume:
         """Distance between neighbouring voxels along (k, j, i), in millimetres."""
         i, j, k = np.linalg.norm(self.affine[:3, :3], axis=0).tolist()
         return (k, j, i)
+
+    @property
+    def is_sheared(self) -> bool:
+        """Whether the axes are not at right angles, as after a gantry tilt.
+
+        Within 1e-4 radians or so, which is how precisely files store directions.
+        """
+        axes = self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
+        return bool(np.abs(axes.T @ axes - np.eye(3)).max() > 1e-4)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -165,9 +178,7 @@ class Volume:
         codes = _codes(image.header)
         affine = np.array(image.affine, np.float64)
         affine[:3] *= codes.mm
-        stored = np.asanyarray(image.dataobj)
-        if isinstance(stored, np.memmap):  # of a file that others can still change
-            stored = np.array(stored)
+        stored = _stored(image.dataobj)
         if stored.dtype.names == ("R", "G", "B"):
             stored = np.stack([stored[name] for name in "RGB"], axis=-1)
         return cls(np.swapaxes(stored, 0, 2), affine, nifti=codes)
@@ -186,11 +197,19 @@ class Volume:
         if image.GetDimension() != 3:
             msg = f"A volume has three dimensions, this image has {image.GetDimension()}."
             raise InvalidImage(msg)
-        lps = np.eye(4)
         direction = np.array(image.GetDirection()).reshape(3, 3)
-        lps[:3, :3] = direction * np.array(image.GetSpacing())
-        lps[:3, 3] = image.GetOrigin()
-        return cls(sitk.GetArrayFromImage(image), _LPS_TO_RAS @ lps)
+        steps = direction * np.array(image.GetSpacing())
+        return cls(sitk.GetArrayFromImage(image), affine_from_lps(steps, image.GetOrigin()))
+
+
+def _stored(data: Any) -> NDArray[Any]:  # noqa: ANN401 -- nibabel is published without types
+    if not hasattr(data, "get_unscaled"):
+        return np.asanyarray(data)
+    stored = np.asanyarray(data.get_unscaled())
+    values = rescale(stored, data.slope, data.inter)
+    if isinstance(values, np.memmap):  # of a file that others can still change
+        values = np.array(values)
+    return values
 
 
 def _codes(header: Any) -> NiftiCodes:  # noqa: ANN401 -- nibabel is published without types

@@ -1,8 +1,24 @@
-"""Files in and out: NIfTI, the MedSAM challenge's npz, PNG and JPEG, and videos."""
+"""Reading images, volumes and videos, and writing results."""
 
+from medsegany.io._dicom_series import DicomSeries, dicom_series
 from medsegany.io._frames import read_frames
 from medsegany.io._images import read_image
-from medsegany.io._volumes import NpzCase, read_npz, read_volume
-from medsegany.io._write import write_labels
+from medsegany.io._labels import LabelMap, read_labels, write_labels
+from medsegany.io._npz import NpzCase, read_npz
+from medsegany.io._volumes import read_volume
+from medsegany.io._write_video import WrittenVideo, write_video
 
-__all__ = ["NpzCase", "read_frames", "read_image", "read_npz", "read_volume", "write_labels"]
+__all__ = [
+    "DicomSeries",
+    "LabelMap",
+    "NpzCase",
+    "WrittenVideo",
+    "dicom_series",
+    "read_frames",
+    "read_image",
+    "read_labels",
+    "read_npz",
+    "read_volume",
+    "write_labels",
+    "write_video",
+]

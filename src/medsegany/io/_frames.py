@@ -1,7 +1,7 @@
 """Videos and folders of pictures."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
 
@@ -9,20 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medsegany.errors import FileError
-from medsegany.io._images import read_image
-from medsegany.io._volumes import read_npz
+from medsegany.io._dicom import read_film
+from medsegany.io._dicom_header import is_dicom
+from medsegany.io._files import ending, existing, looks_like
+from medsegany.io._images import PICTURES, TIFF, count_pages, read_image
+from medsegany.io._npz import read_npz
+from medsegany.io._video import VIDEOS, VideoFile
 from medsegany.types import Image
 
-_PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"}
-_VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"}
 
-
-def read_frames(path: str | Path) -> Sequence[Image] | NDArray[np.uint8] | Iterable[Image]:
+def read_frames(path: str | Path) -> Sequence[Image] | NDArray[np.uint8]:
     """The frames of a video, decoded when they are asked for.
 
     Args:
-        path: A folder of pictures (a sequence, in the order of the numbers in their names), an
-            `.npz` with `imgs` (an array), or a video file (an iterable: forward only).
+        path: A video file, a folder of pictures (in the order of the numbers in their names), a
+            multi-frame DICOM file or multi-page TIFF, or an `.npz` with `imgs` (an array).
+
+    Returns:
+        A sequence: it has a length, an index and slices. A video file, or a film in DICOM, also
+        has `fps`.
 
     Raises:
         FileError: There is nothing there, or it is none of these.
@@ -30,28 +35,35 @@ def read_frames(path: str | Path) -> Sequence[Image] | NDArray[np.uint8] | Itera
     path = Path(path)
     if path.is_dir():
         found = sorted(
-            (p for p in path.iterdir() if p.suffix.lower() in _PICTURES and p.name[0] != "."),
+            (p for p in path.iterdir() if p.suffix.lower() in PICTURES and p.name[0] != "."),
             key=_natural,
         )
         if not found:
-            msg = f"The folder {path} holds no pictures ({', '.join(sorted(_PICTURES))})."
+            msg = f"The folder {path} holds no pictures ({', '.join(sorted(PICTURES))})."
             raise FileError(msg)
         return FrameFolder(found)
-    if not path.is_file():
-        msg = f"There is no file or folder {path}."
-        raise FileError(msg)
-    if path.suffix == ".npz":
+    path = existing(path)
+    kind = ending(path)
+    if kind == ".npz":
         return read_npz(path).volume.voxels
-    if path.suffix.lower() in _VIDEOS:
+    if kind in VIDEOS:
         return VideoFile(path)
-    msg = f"{path.name}: frames are read from a folder of pictures, .npz, or a video file."
-    raise FileError(msg)
+    if kind in TIFF or kind == ".gif":
+        return Pages(path, range(count_pages(path)))
+    if kind not in PICTURES and is_dicom(path):
+        return read_film(path)
+    msg = (
+        f"{path.name}: frames are read from a folder of pictures, a video file "
+        f"({', '.join(sorted(VIDEOS))}), a multi-page .tif, multi-frame DICOM, or .npz."
+    )
+    content = looks_like(path)
+    raise FileError(f"{msg} By its content it is {content}." if content else msg)
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:
     """So that frame 10 comes after frame 9."""
     parts = re.split(r"(\d+)", path.name.lower())
-    return [(1, int(p), "") if p.isdigit() else (0, 0, p) for p in parts]
+    return [(1, int(p), "") if p.isdecimal() else (0, 0, p) for p in parts]
 
 
 class FrameFolder(Sequence[Image]):
@@ -73,20 +85,20 @@ class FrameFolder(Sequence[Image]):
         return read_image(self.paths[index])
 
 
-class VideoFile:
-    """A video file: iterating decodes it from the start, one frame at a time."""
+class Pages(Sequence[Image]):
+    """The pages of a TIFF as a sequence; each is read when it is asked for."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, pages: range) -> None:
+        self.path, self.pages = path, pages
 
-    def __iter__(self) -> Iterator[Image]:
-        import av  # noqa: PLC0415 -- heavy, and only videos need it
+    def __len__(self) -> int:
+        return len(self.pages)
 
-        try:
-            with av.open(str(self.path)) as container:
-                for frame in container.decode(video=0):
-                    image: Image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-                    yield image
-        except (av.FFmpegError, IndexError) as error:
-            msg = f"{self.path} cannot be decoded: {error}"
-            raise FileError(msg) from error
+    @overload
+    def __getitem__(self, index: int) -> Image: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Pages": ...
+    def __getitem__(self, index: int | slice) -> "Image | Pages":
+        if isinstance(index, slice):
+            return Pages(self.path, self.pages[index])
+        return read_image(self.path, frame=self.pages[index])

@@ -1,45 +1,137 @@
 """Pictures."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from medsegany.errors import FileError
-from medsegany.preprocess import to_display
+from medsegany.errors import FileError, InvalidInput
+from medsegany.io._dicom import read_picture
+from medsegany.io._dicom_header import is_dicom
+from medsegany.io._files import ending, existing, looks_like, reading
+from medsegany.preprocess import AnyWindow, to_display
 from medsegany.types import Image
 
+TIFF = {".tif", ".tiff"}
+PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", *TIFF}
+
 _DEEP = {"I", "I;16", "I;16B", "I;16L", "F"}
+_VOLUMES = {"NIfTI", "NRRD", "MetaImage"}
 
 
-def read_image(path: str | Path) -> Image:
-    """Read a PNG, JPEG or other picture as the display values that the verbs take.
+def read_image(
+    path: str | Path, *, window: AnyWindow | None = None, frame: int | None = None
+) -> Image:
+    """Read a PNG, JPEG, TIFF, DICOM or other picture as the display values that the verbs take.
 
     Args:
         path: The file.
+        window: How more than 8 bits of grey become display values; see `preprocess.to_display`.
+            None takes percentiles, and refuses a DICOM slice of CT.
+        frame: Which image of a multi-page TIFF, an animation or a multi-frame DICOM file, from 0.
 
     Returns:
         uint8, `(H, W)` for grey pictures, else `(H, W, 3)` RGB. Pixels are in storage order (an
-        EXIF rotation is not applied), an alpha channel is dropped, and more than 8 bits of grey are
-        scaled by their 0.5th and 99.5th percentile.
+        EXIF rotation is not applied), an alpha channel is dropped, colours of more than 8 bits
+        keep their highest 8. DICOM pictures in which low means bright are inverted.
 
     Raises:
         FileError: There is no such file, or it is no picture.
+        InvalidInput: It holds several pictures and `frame` does not say which, or is CT without
+            `window`.
     """
+    path = existing(path)
+    if ending(path) not in PICTURES and is_dicom(path):
+        return read_picture(path, window, frame)
+    pages = count_pages(path)
+    if pages > 1 and frame is None:
+        msg = (
+            f"{path} holds {pages} pictures: say which with frame=0. All of them are "
+            "io.read_frames(path)."
+        )
+        raise InvalidInput(msg)
+    if frame is not None and not 0 <= frame < pages:
+        msg = f"frame={frame!r}, but {path} holds {pages}, counted from 0."
+        raise InvalidInput(msg)
+    values = read_pixels(path, frame or 0)
+    if values.dtype == np.uint8 and window is None:
+        return values
+    return to_display(values, window or "percentile") if values.ndim == 2 else values
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     from PIL import Image as Pillow, UnidentifiedImageError  # noqa: PLC0415 -- a fast import
 
-    path = Path(path)
     try:
-        with Pillow.open(path) as picture:
-            if picture.mode in _DEEP:
-                return to_display(np.asarray(picture), "percentile")
-            mode = "L" if picture.mode in {"1", "L", "LA"} else "RGB"
-            return np.array(picture.convert(mode))
-    except FileNotFoundError as error:
-        msg = f"There is no file {path}."
-        raise FileError(msg) from error
-    except UnidentifiedImageError as error:
+        # SyntaxError and more: what Pillow raises at damaged bytes
+        with reading(path, "a picture"), Pillow.open(path) as picture:
+            yield picture
+    except FileError as error:
+        if not isinstance(error.__cause__, UnidentifiedImageError):
+            raise
         msg = f"{path} is no picture: PNG, JPEG and TIFF are read here, volumes by read_volume."
+        found = looks_like(path)
+        if found:
+            msg += f" By its content it is {found}" + (
+                ": read_volume." if found in _VOLUMES else "."
+            )
         raise FileError(msg) from error
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
-        msg = f"{path} cannot be read: {error}"
-        raise FileError(msg) from error
+
+
+def count_pages(path: Path) -> int:
+    """How many pictures a file holds."""
+    if _by_tifffile(path):
+        import tifffile  # noqa: PLC0415 -- few files need it
+
+        with reading(path, "TIFF"), tifffile.TiffFile(path) as file:
+            return len(file.pages)
+    with _opened(path) as picture:
+        return int(getattr(picture, "n_frames", 1))
+
+
+def read_pixels(path: Path, page: int = 0) -> NDArray[Any]:
+    """A picture as stored: `(H, W)` of any depth, or `(H, W, 3)` uint8; no alpha."""
+    if _by_tifffile(path):
+        return _tiff(path, page)
+    with _opened(path) as picture:
+        if page:
+            picture.seek(page)
+        if picture.mode in _DEEP:
+            return np.asarray(picture)
+        mode = "L" if picture.mode in {"1", "L", "LA", "La"} else "RGB"
+        return np.array(picture.convert(mode))
+
+
+def _by_tifffile(path: Path) -> bool:
+    """Whether it is a TIFF that Pillow does not know, such as one with 16-bit colour."""
+    from PIL import Image as Pillow, UnidentifiedImageError  # noqa: PLC0415 -- a fast import
+
+    if looks_like(path) != "TIFF":
+        return False
+    try:
+        with Pillow.open(path):
+            return False
+    except UnidentifiedImageError:
+        return True
+    except Exception:  # noqa: BLE001 -- damaged: said by the reader, with the reason
+        return False
+
+
+def _tiff(path: Path, page: int) -> NDArray[Any]:
+    import tifffile  # noqa: PLC0415 -- few files need it
+
+    with reading(path, "TIFF"), tifffile.TiffFile(path) as file:
+        values = file.pages[page].asarray()
+        if values.ndim == 3 and values.shape[0] in {3, 4} and values.shape[2] not in {3, 4}:
+            values = np.moveaxis(values, 0, -1)  # planes of colour, one after the other
+        if values.ndim == 3 and values.shape[2] in {3, 4} and values.dtype.kind == "u":
+            deep = 8 * values.dtype.itemsize - 8
+            return (values[..., :3] >> deep).astype(np.uint8)
+        if values.ndim != 2 or values.dtype.kind not in "biuf":
+            msg = f"{path} has {values.dtype} pages of shape {values.shape}; (H, W) or RGB is read."
+            raise FileError(msg)
+        return np.asarray(values)

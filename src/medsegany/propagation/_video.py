@@ -111,7 +111,7 @@ class _Source:
     length: int | None
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        if self.indexed and self.length is not None:
+        if self.indexed and self.length is not None and not hasattr(self.frames, "__iter__"):
             return (self.frames[t] for t in range(self.length))
         return iter(self.frames)
 

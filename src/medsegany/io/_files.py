@@ -1,0 +1,184 @@
+"""Files that are there or not, whole or damaged, and named rightly or wrongly."""
+
+import gzip
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from medsegany.errors import FileError, InvalidGeometry, InvalidImage, MedSegAnyError
+
+_HEAD = 512
+
+# Where the first bytes tell what a file holds: offset, bytes, words.
+_MARKS = [
+    (344, b"n+1\0", "NIfTI"),
+    (344, b"ni1\0", "NIfTI"),
+    (0, b"NRRD000", "NRRD"),
+    (128, b"DICM", "DICOM"),
+    (0, b"\x89PNG", "PNG"),
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"\x93NUMPY", "one numpy array (.npy)"),
+    (0, b"PK\x03\x04", "a zip archive, as .npz is one"),
+    (4, b"ftyp", "MP4 or MOV"),
+    (0, b"\x1a\x45\xdf\xa3", "Matroska or WebM"),
+    (8, b"AVI ", "AVI"),
+    (0, b"version https://git-lfs", "a git-lfs pointer, not the file itself"),
+]
+
+
+def ending(path: Path) -> str:
+    """The ending that names the format, in lower case: `.nii.gz` for a file so named."""
+    name = path.name.lower()
+    return next((e for e in (".nii.gz", ".seg.nrrd") if name.endswith(e)), path.suffix.lower())
+
+
+def existing(path: str | Path) -> Path:
+    """The path, when there is a file.
+
+    Raises:
+        FileError: There is none, or a folder.
+    """
+    path = Path(path)
+    try:
+        if path.is_file():
+            return path
+        folder = path.is_dir()
+    except (OSError, ValueError) as error:  # a name too long, a null byte
+        msg = f"{shortened(path)} cannot be looked up: {reason(error)}"
+        raise FileError(msg) from error
+    msg = f"{path} is a folder, not a file." if folder else f"There is no file {path}."
+    raise FileError(msg)
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """Device and inode: the same file under any of its names."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Whatever goes wrong inside is said of this file, by an error of this library.
+
+    Args:
+        path: The file.
+        kind: What it is read as.
+    """
+    try:
+        yield
+    except (InvalidGeometry, InvalidImage) as error:
+        if str(path) in str(error):
+            raise
+        msg = f"{path}: {error}"
+        raise type(error)(msg) from error
+    except MedSegAnyError:
+        raise
+    except MemoryError as error:
+        msg = f"{path} needs more memory than there is, or its header is damaged."
+        raise FileError(msg) from error
+    # Parsers raise anything at damaged bytes: IndexError, struct.error, zlib.error, ...
+    except Exception as error:
+        msg = f"{path} cannot be read as {kind}: {reason(error)}{_otherwise(path, kind)}"
+        raise FileError(msg) from error
+
+
+def reason(error: BaseException) -> str:
+    """An error in words, on one line."""
+    said = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return f"{said or type(error).__name__}".rstrip(".") + "."
+
+
+def shortened(path: Path) -> str:
+    """A path for a message, cut where it is absurdly long."""
+    text = str(path)
+    return text if len(text) <= 300 else f"{text[:140]}...{text[-140:]}"
+
+
+def looks_like(path: Path) -> str:
+    """What the content of a file is by its first bytes; empty where they do not tell."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+        if head[:2] == b"\x1f\x8b":
+            with gzip.open(path) as file:
+                head = file.read(_HEAD)
+    except (OSError, EOFError, ValueError, zlib.error):
+        return ""
+    for at, mark, kind in _MARKS:
+        if head[at : at + len(mark)] == mark:
+            return kind
+    return "MetaImage" if b"NDims" in head and b"=" in head else ""
+
+
+def _otherwise(path: Path, kind: str) -> str:
+    found = looks_like(path)
+    return "" if not found or found in kind else f" By its content it is {found}."
+
+
+def refuse_a_swollen_header(path: Path, promised: int, kind: str) -> None:
+    """Before memory is asked for: can a file of this size hold that much?
+
+    Args:
+        path: The file.
+        promised: Bytes of voxels that its header announces, once uncompressed.
+        kind: What it is read as.
+
+    Raises:
+        FileError: Not even if it were compressed as well as gzip can, about 1030 to 1.
+    """
+    here = path.stat().st_size
+    if promised > 1040 * here + 65536:
+        msg = (
+            f"{path} cannot be read as {kind}: its header announces {promised:,} bytes of voxels, "
+            f"and the file has {here:,}. It is cut off or damaged."
+        )
+        raise FileError(msg)
+
+
+def atomically(path: Path, write: Callable[[Path], None], *, overwrite: bool = True) -> None:
+    """Write to a neighbour and rename: a half-written file never stands under the final name.
+
+    Args:
+        path: The final name.
+        write: Writes the file that it is given, which has the same ending.
+        overwrite: Whether a file of that name is replaced.
+
+    Raises:
+        FileError: It cannot be written, or is there and is not to be replaced. What was there
+            before is there still.
+    """
+    try:
+        if not path.parent.is_dir():
+            msg = f"{shortened(path)} cannot be written: there is no folder {path.parent}."
+            raise FileError(msg)
+        if path.is_dir():
+            msg = f"{path} cannot be written: a folder has this name."
+            raise FileError(msg)
+        if not overwrite and path.exists():
+            msg = f"{path} exists already, and overwrite=False."
+            raise FileError(msg)
+    except (OSError, ValueError) as error:  # a name too long, a null byte
+        msg = f"{shortened(path)} cannot be written: {reason(error)}"
+        raise FileError(msg) from error
+    neighbour = path.with_name(f".{uuid4().hex}{ending(path)}")
+    try:
+        write(neighbour)
+        with neighbour.open("rb+") as file:
+            os.fsync(file.fileno())  # else a power cut may leave the name without the content
+        neighbour.replace(path)
+    except (OSError, RuntimeError) as error:  # RuntimeError: SimpleITK
+        msg = f"{shortened(path)} cannot be written: {reason(error)}{_room(path.parent)}"
+        raise FileError(msg) from error
+    finally:
+        neighbour.unlink(missing_ok=True)
+
+
+def _room(folder: Path) -> str:
+    free = shutil.disk_usage(folder).free
+    return f" The disk has {free:,} bytes left." if free < 1_000_000 else ""

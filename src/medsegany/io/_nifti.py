@@ -1,0 +1,110 @@
+"""NIfTI, through nibabel."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from xml.etree import ElementTree as ET
+
+import numpy as np
+from attrs import evolve
+from numpy.typing import NDArray
+
+from medsegany.errors import FileError
+from medsegany.io._files import identity, reading, refuse_a_swollen_header
+from medsegany.io._frame import one_of_several, the_only
+from medsegany.volume import Volume
+
+if TYPE_CHECKING:
+    import nibabel as nib
+
+Colour = tuple[int, int, int]
+
+KIND = "NIfTI"
+# Connectome Workbench keeps its table of labels in a header extension; TotalSegmentator, too.
+_TABLE = 30
+
+
+def read_nifti(path: Path, frame: int | None) -> Volume:
+    """Read a volume, or one of several."""
+    with reading(path, KIND):
+        image = _load(path)
+        if len(image.shape) == 3:
+            the_only(path, frame)
+        elif len(image.shape) == 4:
+            index = one_of_several(path, frame, image.shape[3])
+            image = image.slicer[..., index]
+        else:
+            msg = f"{path} has {len(image.shape)} dimensions, {image.shape}; a volume has three."
+            raise FileError(msg)
+        return evolve(Volume.from_nibabel(image), file_id=identity(path))
+
+
+def _load(path: Path) -> "nib.Nifti1Image":
+    import nibabel as nib  # noqa: PLC0415 -- keeps `import medsegany` fast
+
+    image = cast("nib.Nifti1Image", nib.load(path))
+    promised = int(np.prod([int(n) for n in image.shape], dtype=object))
+    refuse_a_swollen_header(path, promised * image.get_data_dtype().itemsize, KIND)
+    return image
+
+
+def read_table(path: Path) -> dict[int, tuple[str, Colour | None]]:
+    """Names and colours of labels, where the header brings a table of them."""
+    with reading(path, KIND):
+        for extension in _load(path).header.extensions:
+            content = extension.get_content()
+            text = content if isinstance(content, bytes) else str(content).encode()
+            if b"<LabelTable" in text:
+                # expat, which this is, limits the growth of entities and opens no other files
+                tree = ET.fromstring(text.rstrip(b"\0"))  # noqa: S314
+                return {int(e.attrib["Key"]): (e.text or "", _rgb(e)) for e in tree.iter("Label")}
+    return {}
+
+
+def _rgb(element: ET.Element) -> Colour | None:
+    if "Red" not in element.attrib:
+        return None
+    red, green, blue = (round(float(element.attrib[c]) * 255) for c in ("Red", "Green", "Blue"))
+    return red, green, blue
+
+
+def write_nifti(
+    path: Path,
+    labels: NDArray[Any],
+    like: Volume,
+    names: dict[int, str],
+    colours: dict[int, Colour],
+) -> None:
+    """Write labels with the source's affine, codes and units."""
+    import nibabel as nib  # noqa: PLC0415 -- keeps `import medsegany` fast
+
+    codes = like.nifti
+    affine = like.affine.copy()
+    affine[:3] /= codes.mm  # back to the unit of the file
+    in_sform = codes.sform_code > 0 or codes.qform_code == 0
+    image = nib.Nifti1Image(labels.T, affine)
+    image.header.set_xyzt_units(*codes.units)
+    # A source without any code lies where its reader guesses; the result says where we read it.
+    image.set_sform(affine, (codes.sform_code or 2) if in_sform else 0)
+    if codes.qform is not None:
+        # a shear cannot be held by the quaternion, the sform has it
+        image.set_qform(codes.qform, codes.qform_code, strip_shears=True)
+    elif codes.qform_code > 0 and not like.is_sheared:
+        image.set_qform(affine, codes.qform_code)
+    if names or colours:
+        image.header.extensions.append(nib.nifti1.Nifti1Extension(_TABLE, _table(names, colours)))
+    nib.save(image, path)
+
+
+def _table(names: dict[int, str], colours: dict[int, Colour]) -> bytes:
+    root = ET.Element("CaretExtension")
+    volume = ET.SubElement(root, "VolumeInformation", Index="0")
+    table = ET.SubElement(volume, "LabelTable")
+    for label in sorted(names.keys() | colours.keys()):
+        red, green, blue = (f"{c / 255:.6f}" for c in colours.get(label, (255, 255, 255)))
+        entry = ET.SubElement(
+            table, "Label", Key=str(label), Red=red, Green=green, Blue=blue, Alpha="1"
+        )
+        entry.text = names.get(label, f"Label {label}")
+    ET.SubElement(volume, "VolumeType").text = "Label"
+    written: bytes = ET.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return written
