@@ -22,7 +22,9 @@ Space: TypeAlias = Literal["RAS", "LPS"]
 
 P = TypeVar("P", Box, Point)
 
-_DIGITS = 6  # of a voxel: what is finer is noise of the arithmetic
+# Of a voxel. Files keep their affines in single precision, so what is finer than this is noise, and
+# would put the edge of a box now on this side of a voxel's centre, now on that.
+_DIGITS = 3
 
 
 def to_voxels(volume: Volume, points_mm: ArrayLike, *, space: Space) -> NDArray[np.float64]:
@@ -34,16 +36,15 @@ def to_voxels(volume: Volume, points_mm: ArrayLike, *, space: Space) -> NDArray[
         space: The frame of `points_mm`.
 
     Returns:
-        `(..., 3)`: (i, j, k), so column, row, slice; the reverse of `voxels[k, j, i]`. Rounded to
-        a millionth of a voxel.
+        `(..., 3)`: (i, j, k), so column, row, slice; the reverse of `voxels[k, j, i]`.
 
     Raises:
         InvalidInput: The points are not `(..., 3)` finite numbers.
     """
     ras = _in_ras(_points(points_mm, "points_mm"), space)
     ijk = np.linalg.solve(volume.affine[:3, :3], (ras - volume.affine[:3, 3]).reshape(-1, 3).T).T
-    rounded: NDArray[np.float64] = np.round(ijk, _DIGITS).reshape(ras.shape) + 0.0  # no -0.0
-    return rounded
+    voxels: NDArray[np.float64] = ijk.reshape(ras.shape)
+    return voxels
 
 
 def to_mm(volume: Volume, voxels_ijk: ArrayLike, *, space: Space) -> NDArray[np.float64]:
@@ -76,10 +77,13 @@ def point(
         space: The frame of `position_mm`.
         positive: Whether the object is there (True) or is not (False).
 
+    Returns:
+        The point, in pixels to three digits.
+
     Raises:
         InvalidPrompt: The place is outside the volume.
     """
-    ijk = to_voxels(volume, position_mm, space=space)
+    ijk = _rounded(to_voxels(volume, position_mm, space=space))
     if ijk.shape != (3,):
         msg = f"position_mm is one place, three numbers; got shape {ijk.shape}."
         raise InvalidInput(msg)
@@ -120,14 +124,14 @@ def box(volume: Volume, points_mm: ArrayLike, *, space: Space) -> Region:
         space: The frame of `points_mm`.
 
     Returns:
-        The box in pixels, overhanging the image where the places do, and its slices, cut to those
-        that there are.
+        The box in pixels to three digits, overhanging the image where the places do, and its
+        slices, cut to those that there are.
 
     Raises:
         InvalidPrompt: All of it is outside the volume.
         InvalidInput: There are fewer than two points.
     """
-    ijk = to_voxels(volume, points_mm, space=space)
+    ijk = _rounded(to_voxels(volume, points_mm, space=space))
     if ijk.ndim != 2 or len(ijk) < 2:
         msg = f"points_mm are (N, 3), at least two corners of the box; got shape {ijk.shape}."
         raise InvalidInput(msg)
@@ -209,6 +213,11 @@ def _points(value: ArrayLike, name: str) -> NDArray[np.float64]:
 def _in_ras(points: NDArray[np.float64], space: Space) -> NDArray[np.float64]:
     choice(space, ("RAS", "LPS"), "space")
     return _lps.flip(points) if space == "LPS" else points
+
+
+def _rounded(ijk: NDArray[np.float64]) -> NDArray[np.float64]:
+    rounded: NDArray[np.float64] = np.round(ijk, _DIGITS) + 0.0  # and no -0.0
+    return rounded
 
 
 def _slice(k: float, volume: Volume) -> int:

@@ -243,11 +243,11 @@ class TestWriteLabels:
         out.mkdir()
         (out / "seg.nii.gz").write_text("old")
 
-        def fail(image, path):
-            path.write_bytes(b"half")
+        def fail(image, file):
+            file.write(b"half")
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(nib, "save", fail)
+        monkeypatch.setattr(nib.Nifti1Image, "to_stream", fail)
         with pytest.raises(errors.FileError, match="No space left"):
             io.write_labels(out / "seg.nii.gz", np.ones(volume.shape, np.uint8), like=volume)
         assert [p.name for p in out.iterdir()] == ["seg.nii.gz"]

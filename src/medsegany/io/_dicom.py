@@ -39,12 +39,14 @@ def read_dicom(
 
 def _pixels(slices: Sequence[Slice]) -> NDArray[Any]:
     """`(D, H, W[, 3])`, in real values; the stack grows wider when a slice does not fit."""
-    place = {(image.header.path, image.index): k for k, image in enumerate(slices)}
+    places: dict[Path, dict[int, int]] = {}  # file -> image in it -> slice
+    for k, image in enumerate(slices):
+        places.setdefault(image.header.path, {})[image.index] = k
     voxels: NDArray[Any] | None = None
-    for path in dict.fromkeys(image.header.path for image in slices):
-        wanted = sorted(index for file, index in place if file == path)
-        for index, pixels in zip(wanted, _decoded(path, wanted), strict=True):
-            k = place[path, index]
+    for path, wanted in places.items():
+        inside = sorted(wanted)
+        for index, pixels in zip(inside, _decoded(path, inside), strict=True):
+            k = wanted[index]
             with parsing(path):
                 values = rescale(pixels, slices[k].slope, slices[k].intercept)
                 if voxels is None:

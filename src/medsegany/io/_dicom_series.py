@@ -230,7 +230,7 @@ def _same_number(places: Sequence[Sequence[Slice]]) -> int:
     usual = int(np.median(counts))
     odd = [place for place in places if len(place) != usual]
     if odd:
-        few = ", ".join(image.name for image in odd[0][:4])
+        few = ", ".join(sorted(image.name for image in odd[0])[:4])
         msg = (
             f"Most places of the stack have {usual} image{'s' if usual > 1 else ''}, and "
             f"{len(odd)} of {len(places)} have another number: {few} lie at the same place."

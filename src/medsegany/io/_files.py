@@ -5,7 +5,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -154,13 +154,16 @@ def atomically(path: Path, write: Callable[[Path], None], *, overwrite: bool = T
             before is there still.
     """
     try:
+        if "\0" in str(path):
+            msg = "a null byte in the name"
+            raise ValueError(msg)
         if not path.parent.is_dir():
             msg = f"{shortened(path)} cannot be written: there is no folder {path.parent}."
             raise FileError(msg)
         if path.is_dir():
             msg = f"{path} cannot be written: a folder has this name."
             raise FileError(msg)
-        if not overwrite and path.exists():
+        if path.exists() and not overwrite:
             msg = f"{path} exists already, and overwrite=False."
             raise FileError(msg)
     except (OSError, ValueError) as error:  # a name too long, a null byte
@@ -176,7 +179,8 @@ def atomically(path: Path, write: Callable[[Path], None], *, overwrite: bool = T
         msg = f"{shortened(path)} cannot be written: {reason(error)}{_room(path.parent)}"
         raise FileError(msg) from error
     finally:
-        neighbour.unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that is read-only there is nothing to remove
+            neighbour.unlink(missing_ok=True)
 
 
 def _room(folder: Path) -> str:

@@ -1,5 +1,6 @@
 """NIfTI, through nibabel."""
 
+import gzip
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from xml.etree import ElementTree as ET
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
 Colour = tuple[int, int, int]
 
 KIND = "NIfTI"
-# Connectome Workbench keeps its table of labels in a header extension; TotalSegmentator, too.
+# Connectome Workbench keeps a table of labels in a header extension of this code; TotalSegmentator
+# keeps the same table in the first one, of code 0.
 _TABLE = 30
+_UNNAMED = 0
+_LEVEL = 6  # labels are mostly zeros: packed well, they are packed fast too
+_NO_LABEL = "???"  # what Workbench calls the background
 
 
 def read_nifti(path: Path, frame: int | None) -> Volume:
@@ -51,13 +56,19 @@ def read_table(path: Path) -> dict[int, tuple[str, Colour | None]]:
     """Names and colours of labels, where the header brings a table of them."""
     with reading(path, KIND):
         for extension in _load(path).header.extensions:
-            content = extension.get_content()
-            text = content if isinstance(content, bytes) else str(content).encode()
+            text = _bytes(extension)
             if b"<LabelTable" in text:
                 # expat, which this is, limits the growth of entities and opens no other files
-                tree = ET.fromstring(text.rstrip(b"\0"))  # noqa: S314
-                return {int(e.attrib["Key"]): (e.text or "", _rgb(e)) for e in tree.iter("Label")}
+                tree = ET.fromstring(text.rstrip(b"\0 \n"))  # noqa: S314
+                found = {int(e.attrib["Key"]): (e.text or "", _rgb(e)) for e in tree.iter("Label")}
+                return {n: words for n, words in found.items() if n or words[0] != _NO_LABEL}
     return {}
+
+
+def _bytes(extension: Any) -> bytes:  # noqa: ANN401 -- nibabel has several classes for it
+    # get_content, all that nibabel had before 5.3, fails there for codes that it knows by name
+    content = extension.content if hasattr(extension, "content") else extension.get_content()
+    return content if isinstance(content, bytes) else str(content).encode()
 
 
 def _rgb(element: ET.Element) -> Colour | None:
@@ -91,14 +102,24 @@ def write_nifti(
     elif codes.qform_code > 0 and not like.is_sheared:
         image.set_qform(affine, codes.qform_code)
     if names or colours:
-        image.header.extensions.append(nib.nifti1.Nifti1Extension(_TABLE, _table(names, colours)))
-    nib.save(image, path)
+        table = _table(names, colours)
+        for code in (_UNNAMED, _TABLE):
+            image.header.extensions.append(nib.nifti1.Nifti1Extension(code, table))
+    # nib.save would leave its file open when the disk is full, and puts the time into a .gz.
+    with path.open("wb") as file:
+        if path.suffix == ".gz":
+            with gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed:
+                image.to_stream(packed)
+        else:
+            image.to_stream(file)
 
 
 def _table(names: dict[int, str], colours: dict[int, Colour]) -> bytes:
     root = ET.Element("CaretExtension")
     volume = ET.SubElement(root, "VolumeInformation", Index="0")
     table = ET.SubElement(volume, "LabelTable")
+    background = {"Red": "0", "Green": "0", "Blue": "0", "Alpha": "0"}
+    ET.SubElement(table, "Label", Key="0", **background).text = _NO_LABEL
     for label in sorted(names.keys() | colours.keys()):
         red, green, blue = (f"{c / 255:.6f}" for c in colours.get(label, (255, 255, 255)))
         entry = ET.SubElement(

@@ -37,6 +37,7 @@ def read_nrrd(path: Path, frame: int | None) -> Volume:
     """Read a volume, or one of several."""
     with reading(path, KIND):
         header, data = _read(path)
+        _part_from_time(header)
         spatial = _spatial_axes(header, path)
         others = [axis for axis in range(data.ndim) if axis not in spatial]
         data = np.transpose(data, (*spatial[::-1], *others))  # to [k, j, i, ...]
@@ -124,6 +125,14 @@ def _data_file(header: dict[str, Any], path: Path) -> Path:
         )
         raise FileError(msg)
     return where
+
+
+def _part_from_time(header: dict[str, Any]) -> None:
+    """ITK writes 4D as a space of four dimensions: the fourth, apart from the others, is no space."""
+    directions = np.asarray(header.get("space directions", np.zeros((0, 0))), np.float64)
+    if directions.shape == (4, 4) and not directions[:3, 3].any() and not directions[3, :3].any():
+        header["space directions"] = np.vstack([directions[:3, :3], np.full(3, np.nan)])
+        header["space origin"] = np.asarray(header.get("space origin", np.zeros(4)))[:3]
 
 
 def _spatial_axes(header: dict[str, Any], path: Path) -> list[int]:
