@@ -151,7 +151,8 @@ _HOMES = {
     ),
     "medsegany.preprocess": "AnyWindow Window",
     "medsegany.propagation": "ByBox ByMemory",
-    "medsegany.io": "NpzCase",
+    "medsegany.io": "Colour DicomSeries LabelMap NpzCase WrittenVideo",
+    "medsegany.world": "Region Space",
     "medsegany.errors": (
         "CheckpointError FileError InvalidGeometry InvalidImage InvalidInput InvalidPrompt "
         "MedSegAnyError MissingDependency PromptNotSupported PropagationNotSupported UnknownModel"

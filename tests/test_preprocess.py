@@ -133,3 +133,51 @@ class TestChecks:
     def test_one_slice_is_a_stack_of_one(self):
         with pytest.raises(errors.InvalidImage, match=r"image\[None\]"):
             check_stack(np.zeros((4, 5), np.uint8))
+
+
+class TestLegacyMinmax:
+    """The formulas of the released pre_CT_MR.py, typed once more from its description."""
+
+    @given(hnp.arrays(np.int16, (3, 4, 5), elements=st.integers(-1100, 3000)))
+    def test_ct(self, values):
+        cut = np.clip(values.astype(np.float64), 40 - 200, 40 + 200)
+        shown = to_display(values, "abdomen", legacy_minmax=True)
+        if cut.min() == cut.max():
+            assert not shown.any()
+            return
+        expected = (cut - cut.min()) / (cut.max() - cut.min()) * 255
+        np.testing.assert_array_equal(shown, expected.astype(np.uint8))
+
+    @given(hnp.arrays(np.int16, (3, 4, 5), elements=st.integers(0, 900)))
+    def test_mr(self, values):
+        shown = to_display(values, "percentile", legacy_minmax=True)
+        above = values[values > 0]
+        low, high = np.percentile(above, (0.5, 99.5)) if above.size else (0, 0)
+        if low == high:
+            return  # the released code divides by zero
+        cut = np.clip(values.astype(np.float64), low, high)
+        expected = (cut - cut.min()) / (cut.max() - cut.min()) * 255
+        expected[values == 0] = 0
+        np.testing.assert_array_equal(shown, expected.astype(np.uint8))
+
+    def test_a_scan_that_misses_the_window_s_ends_shows_the_difference(self):
+        values = np.array([[0, 100]], np.int16)
+        assert to_display(values, "abdomen").tolist() == [[102, 165]]  # (0 + 160) / 400 * 255
+        assert to_display(values, "abdomen", legacy_minmax=True).tolist() == [[0, 255]]
+
+    def test_it_is_recorded(self):
+        volume = Volume(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.eye(4))
+        done = to_display(volume, "abdomen", legacy_minmax=True).preparation
+        assert "legacy_minmax" in done
+        assert "0 to 23" in done
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint16, np.int16, np.int32, np.float32])
+@pytest.mark.parametrize("window", ["abdomen", "percentile"])
+def test_every_type_of_number_is_shown_alike(rng, kind, window):
+    values = rng.integers(0, 120, (3, 4, 5))
+    expected = to_display(values.astype(np.float64), window)
+    given_ = values.astype(kind)
+    np.testing.assert_array_equal(to_display(given_, window), expected)
+    np.testing.assert_array_equal(to_display(given_[:, ::-1].T, window), expected[:, ::-1].T)
+    np.testing.assert_array_equal(given_, values)  # and is not changed

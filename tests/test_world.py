@@ -58,7 +58,7 @@ class TestAMiss:
         edge = world.to_mm(VOLUME, (-0.5, 0, 9.5), space="RAS")
         assert world.point(VOLUME, edge, space="RAS").index == 9
         with pytest.raises(errors.InvalidPrompt):
-            world.point(VOLUME, edge + (0.1, 0, 0), space="RAS")
+            world.point(VOLUME, np.add(edge, (0.1, 0, 0)), space="RAS")
 
     def test_a_box_beside_the_volume(self):
         with pytest.raises(errors.InvalidPrompt, match="outside"):

@@ -43,8 +43,7 @@ def to_voxels(volume: Volume, points_mm: ArrayLike, *, space: Space) -> NDArray[
     """
     ras = _in_ras(_points(points_mm, "points_mm"), space)
     ijk = np.linalg.solve(volume.affine[:3, :3], (ras - volume.affine[:3, 3]).reshape(-1, 3).T).T
-    voxels: NDArray[np.float64] = ijk.reshape(ras.shape)
-    return voxels
+    return np.asarray(ijk, np.float64).reshape(ras.shape)
 
 
 def to_mm(volume: Volume, voxels_ijk: ArrayLike, *, space: Space) -> NDArray[np.float64]:

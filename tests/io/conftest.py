@@ -134,7 +134,7 @@ def write_enhanced(path: Path, voxels, places, *, orientation=AXIAL, spacing=(0.
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dicom():
     """Makers of DICOM files with a known place and order."""
 

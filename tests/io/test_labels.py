@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import nibabel as nib
 import numpy as np
@@ -80,7 +80,7 @@ def test_workbench_and_totalsegmentator_find_their_table(tmp_path, volume, label
     first, second = nib.load(tmp_path / "a.nii.gz").header.extensions
     assert (first.get_code(), second.get_code()) == (0, 30)
     # as TotalSegmentator reads it
-    labels = ElementTree.fromstring(first.get_content().rstrip(b"\0")).iter("Label")
+    labels = ET.fromstring(first.get_content().rstrip(b"\0")).iter("Label")
     assert {e.attrib["Key"]: e.text for e in labels} == {"0": "???", "1": "liver"}
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from medsegany._lps import affine_from_lps
 from medsegany.errors import FileError, InvalidGeometry, InvalidInput
 from medsegany.io._dicom_header import Slice, is_dicom, read_header
+from medsegany.io._files import is_folder
 from medsegany.io._frame import one_of_several, the_only
 from medsegany.types import Affine
 
@@ -95,7 +96,7 @@ def _files(path: str | Path | Iterable[str | Path]) -> list[Path]:
     if not isinstance(path, (str, Path)):
         return [Path(file) for file in path]
     path = Path(path)
-    if not path.is_dir():
+    if not is_folder(path):
         return [path]
     try:
         every = sorted(p for p in path.rglob("*") if p.is_file())

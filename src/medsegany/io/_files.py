@@ -56,6 +56,14 @@ def existing(path: str | Path) -> Path:
     raise FileError(msg)
 
 
+def is_folder(path: Path) -> bool:
+    """Whether it is one; a name that cannot be is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def identity(path: Path) -> tuple[int, int]:
     """Device and inode: the same file under any of its names."""
     found = path.stat()
@@ -155,8 +163,8 @@ def atomically(path: Path, write: Callable[[Path], None], *, overwrite: bool = T
     """
     try:
         if "\0" in str(path):
-            msg = "a null byte in the name"
-            raise ValueError(msg)
+            msg = f"{path!r} cannot be written: there is a null byte in the name."
+            raise FileError(msg)
         if not path.parent.is_dir():
             msg = f"{shortened(path)} cannot be written: there is no folder {path.parent}."
             raise FileError(msg)

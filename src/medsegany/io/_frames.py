@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from medsegany.errors import FileError
 from medsegany.io._dicom import read_film
 from medsegany.io._dicom_header import is_dicom
-from medsegany.io._files import ending, existing, looks_like
+from medsegany.io._files import ending, existing, is_folder, looks_like
 from medsegany.io._images import PICTURES, TIFF, count_pages, read_image
 from medsegany.io._npz import read_npz
 from medsegany.io._video import VIDEOS, VideoFile
@@ -33,7 +33,7 @@ def read_frames(path: str | Path) -> Sequence[Image] | NDArray[np.uint8]:
         FileError: There is nothing there, or it is none of these.
     """
     path = Path(path)
-    if path.is_dir():
+    if is_folder(path):
         found = sorted(
             (p for p in path.iterdir() if p.suffix.lower() in PICTURES and p.name[0] != "."),
             key=_natural,

@@ -38,7 +38,7 @@ _CHUNK = 1 << 20
 def read_metaimage(path: Path, frame: int | None) -> Volume:
     """Read a volume, or one of several."""
     with reading(path, KIND), path.open("rb") as file:
-        header = _header(file, path)
+        header = _header(file)
         shape = _shape(header, path)
         data = _voxels(file, header, path, shape)
         affine = _affine(header)
@@ -57,14 +57,14 @@ def read_metaimage(path: Path, frame: int | None) -> Volume:
         return Volume(voxels, affine, file_id=identity(path))
 
 
-def _header(file: IO[bytes], path: Path) -> dict[str, str]:
+def _header(file: IO[bytes]) -> dict[str, str]:
     """`key = value`, a line each; the last one tells where the voxels are."""
     header: dict[str, str] = {}
     while "ElementDataFile" not in header:
         line = file.readline(_LONGEST_HEADER)
         if not line or file.tell() > _LONGEST_HEADER or b"=" not in line:
-            msg = f"{path} cannot be read as {KIND}: its header is cut off, damaged, or none."
-            raise FileError(msg)
+            msg = "its header is cut off, damaged, or none"
+            raise ValueError(msg)
         key, _, value = line.decode("utf-8", "replace").partition("=")
         header[key.strip()] = value.strip()
     return header

@@ -118,8 +118,8 @@ def _table(names: dict[int, str], colours: dict[int, Colour]) -> bytes:
     root = ET.Element("CaretExtension")
     volume = ET.SubElement(root, "VolumeInformation", Index="0")
     table = ET.SubElement(volume, "LabelTable")
-    background = {"Red": "0", "Green": "0", "Blue": "0", "Alpha": "0"}
-    ET.SubElement(table, "Label", Key="0", **background).text = _NO_LABEL
+    background = ET.SubElement(table, "Label", Key="0", Red="0", Green="0", Blue="0", Alpha="0")
+    background.text = _NO_LABEL
     for label in sorted(names.keys() | colours.keys()):
         red, green, blue = (f"{c / 255:.6f}" for c in colours.get(label, (255, 255, 255)))
         entry = ET.SubElement(

@@ -96,7 +96,8 @@ def grid(
         order = "(x, y, z)" if spacing_order == "xyz" else "(z, y, x)"
         msg = f"{path} has a {key!r} of {len(turned)} numbers; {order} was expected."
         raise FileError(msg)
-    return Volume.from_spacing(np.zeros((1, 1, 1)), turned).affine
+    with reading(path, KIND):
+        return Volume.from_spacing(np.zeros((1, 1, 1)), turned).affine
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -128,7 +128,7 @@ def _data_file(header: dict[str, Any], path: Path) -> Path:
 
 
 def _part_from_time(header: dict[str, Any]) -> None:
-    """ITK writes 4D as a space of four dimensions: the fourth, apart from the others, is no space."""
+    """ITK writes 4D as a space of four dimensions; the fourth, when apart, is time."""
     directions = np.asarray(header.get("space directions", np.zeros((0, 0))), np.float64)
     if directions.shape == (4, 4) and not directions[:3, 3].any() and not directions[3, :3].any():
         header["space directions"] = np.vstack([directions[:3, :3], np.full(3, np.nan)])

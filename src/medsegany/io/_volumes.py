@@ -7,7 +7,7 @@ from medsegany.errors import FileError, InvalidInput
 from medsegany.io._dicom import read_dicom
 from medsegany.io._dicom_header import is_dicom
 from medsegany.io._display import displayed
-from medsegany.io._files import ending, existing, looks_like, reading
+from medsegany.io._files import ending, existing, is_folder, looks_like, reading
 from medsegany.io._frame import the_only
 from medsegany.io._metaimage import read_metaimage
 from medsegany.io._nifti import read_nifti
@@ -84,7 +84,7 @@ def _read(
     path = Path(path)
     read = READERS.get(ending(path))
     if read is None:
-        if not _is_folder(path):
+        if not is_folder(path):
             path = existing(path)
             if not is_dicom(path):
                 raise FileError(_of_no_known_kind(path))
@@ -94,13 +94,6 @@ def _read(
         msg = f"series={series!r} is for DICOM, and {path.name} is not."
         raise InvalidInput(msg)
     return read(existing(path), frame), ""
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def _of_no_known_kind(path: Path) -> str:
