@@ -107,17 +107,16 @@ def read_pixels(path: Path, page: int = 0) -> NDArray[Any]:
 
 
 def _by_tifffile(path: Path) -> bool:
-    """Whether it is a TIFF that Pillow does not know, such as one with 16-bit colour."""
-    from PIL import Image as Pillow, UnidentifiedImageError  # noqa: PLC0415 -- a fast import
-
+    """Whether it is a TIFF of deep colour, which Pillow does not open or misreads by planes."""
     if looks_like(path) != "TIFF":
         return False
+    import tifffile  # noqa: PLC0415 -- few files need it
+
     try:
-        with Pillow.open(path):
-            return False
-    except UnidentifiedImageError:
-        return True
-    except Exception:  # noqa: BLE001 -- damaged: said by the reader, with the reason
+        with tifffile.TiffFile(path) as file:
+            page = file.pages[0].aspage()
+            return bool(page.samplesperpixel > 2 and page.bitspersample > 8)
+    except Exception:  # noqa: BLE001 -- damaged: Pillow says it, with the reason
         return False
 
 
@@ -126,8 +125,8 @@ def _tiff(path: Path, page: int) -> NDArray[Any]:
 
     with reading(path, "TIFF"), tifffile.TiffFile(path) as file:
         values = file.pages[page].asarray()
-        if values.ndim == 3 and values.shape[0] in {3, 4} and values.shape[2] not in {3, 4}:
-            values = np.moveaxis(values, 0, -1)  # planes of colour, one after the other
+        if file.pages[page].axes == "SYX":  # planes of colour, one after the other
+            values = np.moveaxis(values, 0, -1)
         if values.ndim == 3 and values.shape[2] in {3, 4} and values.dtype.kind == "u":
             deep = 8 * values.dtype.itemsize - 8
             return (values[..., :3] >> deep).astype(np.uint8)
