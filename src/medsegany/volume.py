@@ -41,7 +41,11 @@ class NiftiCodes:
 
 
 def _affine(value: ArrayLike) -> Affine:
-    affine = np.array(value, dtype=np.float64)
+    try:
+        affine = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        msg = f"An affine is a 4x4 matrix of numbers, got {value!r}."
+        raise InvalidGeometry(msg) from error
     if affine.shape != (4, 4):
         msg = f"An affine is a 4x4 matrix, got shape {affine.shape}."
         raise InvalidGeometry(msg)
@@ -71,6 +75,11 @@ def _voxels(value: NDArray[Any]) -> NDArray[Any]:
         msg = f"A volume's voxels are (D, H, W) or (D, H, W, 3), got shape {voxels.shape}."
         if voxels.ndim == 2:
             msg += " One slice is voxels[None]."
+        raise InvalidImage(msg)
+    if voxels.dtype.kind not in "biuf":
+        msg = f"A volume's voxels are numbers, got {voxels.dtype}."
+        if voxels.dtype.kind == "c":
+            msg += " Of complex ones take the magnitude: numpy.abs(voxels)."
         raise InvalidImage(msg)
     if 0 in voxels.shape:
         msg = f"The volume is empty: its shape is {voxels.shape}."
@@ -152,13 +161,17 @@ class Volume:
             voxels: `(D, H, W)` or `(D, H, W, 3)`.
             spacing_mm: Millimetres between voxels along (k, j, i): array-axis order.
         """
-        if len(spacing_mm) != 3:
-            msg = f"spacing_mm has one number for each of (k, j, i), got {tuple(spacing_mm)}."
+        try:
+            steps = np.asarray(spacing_mm, np.float64)
+        except (TypeError, ValueError):
+            steps = np.zeros(0)
+        if steps.shape != (3,):
+            msg = f"spacing_mm has one number for each of (k, j, i), got {spacing_mm!r}."
             raise InvalidGeometry(msg)
-        if not all(np.isfinite(s) and s > 0 for s in spacing_mm):
-            msg = f"spacing_mm must be above zero, got {tuple(spacing_mm)}."
+        if not (np.isfinite(steps) & (steps > 0)).all():
+            msg = f"spacing_mm must be above zero, got {tuple(steps.tolist())}."
             raise InvalidGeometry(msg)
-        return cls(voxels, np.diag([*reversed([float(s) for s in spacing_mm]), 1.0]))
+        return cls(voxels, np.diag([*steps[::-1].tolist(), 1.0]))
 
     @classmethod
     def from_nibabel(cls, image: "nib.spatialimages.SpatialImage") -> "Volume":
@@ -179,7 +192,7 @@ class Volume:
         affine = np.array(image.affine, np.float64)
         affine[:3] *= codes.mm
         stored = _stored(image.dataobj)
-        if stored.dtype.names == ("R", "G", "B"):
+        if stored.dtype.names in {("R", "G", "B"), ("R", "G", "B", "A")}:
             stored = np.stack([stored[name] for name in "RGB"], axis=-1)
         return cls(np.swapaxes(stored, 0, 2), affine, nifti=codes)
 

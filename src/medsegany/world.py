@@ -36,7 +36,8 @@ def to_voxels(volume: Volume, points_mm: ArrayLike, *, space: Space) -> NDArray[
         space: The frame of `points_mm`.
 
     Returns:
-        `(..., 3)`: (i, j, k), so column, row, slice; the reverse of `voxels[k, j, i]`.
+        `(..., 3)`, the last axis (i, j, k), so column, row, slice; the reverse of
+        `voxels[k, j, i]`.
 
     Raises:
         InvalidInput: The points are not `(..., 3)` finite numbers.
@@ -153,9 +154,12 @@ def corners_of_bounds(bounds_mm: ArrayLike) -> NDArray[np.float64]:
     Raises:
         InvalidInput: They are not six numbers, or a lowest lies above its highest.
     """
-    bounds = np.asarray(bounds_mm, np.float64)
+    try:
+        bounds = np.asarray(bounds_mm, np.float64)
+    except (TypeError, ValueError):
+        bounds = np.zeros(0)
     if bounds.size != 6 or bounds.shape not in {(6,), (3, 2)} or not np.isfinite(bounds).all():
-        msg = f"bounds_mm are (3, 2) numbers, lowest and highest per axis; got {bounds.tolist()}."
+        msg = f"bounds_mm are (3, 2) numbers, lowest and highest per axis; got {bounds_mm!r}."
         raise InvalidInput(msg)
     bounds = bounds.reshape(3, 2)
     if (bounds[:, 0] > bounds[:, 1]).any():
@@ -173,7 +177,7 @@ def corners(volume: Volume, prompt: Placed[Box] | Region, *, space: Space) -> ND
         space: The frame of the result.
 
     Returns:
-        Millimetres: `(4, 3)` for a box on a slice, in turn around it from (x0, y0); `(8, 3)` for a
+        `(4, 3)` millimetres for a box on a slice, in turn around it from (x0, y0); `(8, 3)` for a
         region, those of its first slice and then those of its last.
     """
     if isinstance(prompt, Region):
@@ -232,6 +236,7 @@ def _refuse_a_miss(
     last = size - 1
     edges = to_mm(volume, [(i, j, k) for i in (0, last[0]) for j in (0, last[1])
                            for k in (0, last[2])], space=space)  # fmt: skip
+    edges = np.round(edges, 1) + 0.0  # and no -0.0
     spans = ", ".join(
         f"{name} {low:.1f} to {high:.1f}"
         for name, low, high in zip(space, edges.min(axis=0), edges.max(axis=0), strict=True)

@@ -1,5 +1,7 @@
 """DICOM files written here, with a place, an order and a tilt that are known."""
 
+import warnings
+
 import numpy as np
 import pydicom
 import pytest
@@ -98,6 +100,28 @@ class TestOrder:
             io.read_volume(tmp_path, window="raw", frame=1).voxels, voxels
         )
 
+    def test_what_differs_from_place_to_place_tells_no_volumes_apart(self, tmp_path, dicom, voxels):
+        """Two echoes, triggered by a heart that does not keep time."""
+        uid = pydicom.uid.generate_uid()
+        triggers = [[12, 14, 13, 15, 12, 14], [13, 11, 14, 12, 15, 10]]
+
+        def each(found, k):
+            found.TriggerTime = triggers[found.EchoTime > 50][k]
+
+        for t, echo in enumerate((80, 20)):
+            dicom.series(tmp_path, voxels + echo, dicom.places(6), first=10 * t, EchoTime=echo,
+                         SeriesInstanceUID=uid, each=each)  # fmt: skip
+        for frame, echo in enumerate((20, 80)):
+            found = io.read_volume(tmp_path, window="raw", frame=frame).voxels
+            np.testing.assert_array_equal(found, voxels + echo)
+
+    def test_volumes_that_nothing_tells_apart_are_not_guessed(self, tmp_path, dicom, voxels):
+        uid = pydicom.uid.generate_uid()
+        for t in range(2):
+            dicom.series(tmp_path / str(t), voxels, dicom.places(6), SeriesInstanceUID=uid)
+        with pytest.raises(errors.InvalidGeometry, match="nothing tells which"):
+            io.read_volume(tmp_path, frame=0)
+
 
 class TestWhatIsWrongIsNamed:
     def test_a_gap(self, tmp_path, dicom, voxels):
@@ -180,12 +204,27 @@ class TestWhatIsWrongIsNamed:
         with pytest.raises(errors.FileError, match="no DICOM images"):
             io.read_volume(tmp_path)
 
-    @pytest.mark.parametrize("cut", [200, 900])
+    @pytest.mark.parametrize("cut", [140, 200, 300, 400, 500, 700, 900, -10])
     def test_a_file_cut_off(self, tmp_path, dicom, voxels, cut):
+        """The last one, which nobody would miss."""
         files = dicom.series(tmp_path, voxels, dicom.places(6))
-        files[4].write_bytes(files[4].read_bytes()[:cut])
-        with pytest.raises(errors.MedSegAnyError, match="IM000"):
+        files[5].write_bytes(files[5].read_bytes()[:cut])
+        with pytest.raises(errors.FileError, match=r"IM0005\.dcm"):
             io.read_volume(tmp_path)
+
+    def test_a_file_without_preamble_or_ending_is_not_missed(self, tmp_path, dicom, voxels):
+        files = dicom.series(tmp_path, voxels, dicom.places(6))
+        (tmp_path / "IM0005").write_bytes(files[5].read_bytes()[132:])
+        files[5].unlink()
+        np.testing.assert_array_equal(io.read_volume(tmp_path, window="raw").voxels, voxels)
+
+    def test_an_enhanced_file_that_describes_too_few(self, tmp_path, dicom, voxels):
+        path = dicom.enhanced(tmp_path / "e.dcm", voxels, dicom.places(6))
+        found = pydicom.dcmread(path)
+        del found.PerFrameFunctionalGroupsSequence[4:]
+        found.save_as(path)
+        with pytest.raises(errors.FileError, match="has 6 images and describes 4"):
+            io.read_volume(path)
 
 
 class TestValues:
@@ -265,6 +304,36 @@ class TestPictures:
         assert image.shape == (350, 800, 3)
         assert (image[..., 0] != image[..., 1]).any()
 
+    def test_a_volume_too(self, tmp_path, dicom, voxels):
+        def each(found, k):
+            found.PhotometricInterpretation = "MONOCHROME1"
+
+        dicom.series(tmp_path, voxels, dicom.places(6), each=each)
+        volume = io.read_volume(tmp_path)
+        np.testing.assert_array_equal(volume.voxels, 255 - to_display(voxels, "percentile"))
+        assert "inverted" in volume.preparation
+        np.testing.assert_array_equal(io.read_volume(tmp_path, window="raw").voxels, voxels)
+
+    @pytest.mark.parametrize("frame", [1, "a", True, 1.5])
+    def test_a_frame_that_is_not_there(self, frame):
+        path = get_testdata_file("MR_small.dcm")
+        with pytest.raises(errors.InvalidInput, match="holds one"):
+            io.read_image(path, frame=frame)
+
+    def test_values_go_through_the_file_s_own_table(self, tmp_path, dicom):
+        pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+        found = dicom.blank(tmp_path / "x.dcm")
+        dicom.pixels(found, pixels)
+        table = pydicom.Dataset()
+        table.LUTDescriptor, table.ModalityLUTType = [12, 0, 16], "US"
+        table.LUTData = [int(v) ** 2 for v in range(12)]
+        found.ModalityLUTSequence, found.Modality = [table], "CR"
+        found["ModalityLUTSequence"][0]["LUTDescriptor"].VR = "US"
+        found["ModalityLUTSequence"][0]["LUTData"].VR = "US"
+        found.save_as(tmp_path / "x.dcm", enforce_file_format=True)
+        shown = io.read_image(tmp_path / "x.dcm")
+        np.testing.assert_array_equal(shown, to_display(pixels.astype(int) ** 2, "percentile"))
+
 
 class TestFilms:
     def test_frames_are_those_that_pydicom_decodes(self):
@@ -276,6 +345,49 @@ class TestFilms:
         np.testing.assert_array_equal(film[17], expected[17])
         for index, frame in enumerate(film[3:9:2]):
             np.testing.assert_array_equal(frame, expected[3 + 2 * index])
+
+    def test_a_palette_is_looked_up_in_every_frame(self, tmp_path, dicom):
+        found = dicom.blank(tmp_path / "x.dcm")
+        dicom.pixels(found, np.arange(60, dtype=np.uint8).reshape(3, 5, 4))
+        found.NumberOfFrames, found.Modality = 3, "US"
+        found.PhotometricInterpretation = "PALETTE COLOR"
+        for n, colour in enumerate(("Red", "Green", "Blue"), start=1):
+            setattr(found, f"{colour}PaletteColorLookupTableDescriptor", [256, 0, 8])
+            values = np.arange(256) * n % 256
+            setattr(
+                found, f"{colour}PaletteColorLookupTableData", values.astype(np.uint8).tobytes()
+            )
+        found.save_as(tmp_path / "x.dcm", enforce_file_format=True)
+        film = io.read_frames(tmp_path / "x.dcm")
+        assert film[2][0, 1].tolist() == [41, 82, 123]
+        np.testing.assert_array_equal(film[2], list(film)[2])
+
+    def test_small_fractions_use_the_whole_scale(self, tmp_path, dicom):
+        found = dicom.blank(tmp_path / "x.dcm")
+        dicom.pixels(found, np.arange(0, 120, dtype=np.uint16).reshape(2, 6, 10))
+        found.NumberOfFrames, found.RescaleSlope, found.RescaleIntercept = 2, 0.001, 0
+        found.save_as(tmp_path / "x.dcm", enforce_file_format=True)
+        film = io.read_frames(tmp_path / "x.dcm")
+        assert (film[0].min(), film[1].max()) == (0, 255)
+
+    def test_ct_needs_a_window(self, tmp_path, dicom):
+        found = dicom.blank(tmp_path / "x.dcm")
+        dicom.pixels(found, np.zeros((2, 6, 10), np.int16))
+        found.NumberOfFrames, found.Modality = 2, "CT"
+        found.save_as(tmp_path / "x.dcm", enforce_file_format=True)
+        with pytest.raises(errors.InvalidInput, match="Modality CT"):
+            io.read_frames(tmp_path / "x.dcm")
+        assert io.read_frames(tmp_path / "x.dcm", window="abdomen")[1].max() == 102
+
+    def test_no_filter_of_warnings_is_left_behind(self):
+        before = list(warnings.filters)
+        films = [iter(io.read_frames(get_testdata_file("examples_ybr_color.dcm"))) for _ in "ab"]
+        for film in films:
+            next(film)
+            assert warnings.filters == before
+        for film in films:
+            film.close()
+        assert warnings.filters == before
 
     def test_deep_frames_are_scaled_alike(self, tmp_path, dicom):
         """A second frame twice as bright stays brighter."""

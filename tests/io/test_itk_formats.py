@@ -101,16 +101,72 @@ class TestNrrd:
         theirs = Volume.from_sitk(sitk.ReadImage(str(tmp_path / "a.nrrd")))
         np.testing.assert_allclose(volume.affine, theirs.affine)
 
-    def test_units_are_millimetres_here(self, tmp_path):
+    @pytest.mark.parametrize(
+        ("unit", "mm"), [("cm", 10), ("µm", 1e-3), ("μm", 1e-3), ("meters", 1e3), ("", 1)]
+    )
+    def test_units_are_millimetres_here(self, tmp_path, unit, mm):
         volume = self.read(
             tmp_path,
             "space: LPS",
-            "space directions: (0.2,0,0) (0,0.3,0) (0,0,0.4)",
-            'space units: "cm" "cm" "cm"',
+            "space directions: (2,0,0) (0,3,0) (0,0,4)",
+            f'space units: "{unit}" "{unit}" "{unit}"',
             "space origin: (1,2,3)",
         )
-        assert volume.spacing_mm == pytest.approx((4, 3, 2))
-        assert volume.affine[:3, 3].tolist() == [-10, -20, 30]
+        assert volume.spacing_mm == pytest.approx((4 * mm, 3 * mm, 2 * mm))
+        np.testing.assert_allclose(volume.affine[:3, 3], (-mm, -2 * mm, 3 * mm))
+        volume = self.read(tmp_path, "spacings: 2 3 4", f'units: "{unit}" "{unit}" "{unit}"')
+        assert volume.spacing_mm == pytest.approx((4 * mm, 3 * mm, 2 * mm))
+
+    @pytest.mark.parametrize("centers", ["cell", "node", None])
+    def test_a_minimum_is_the_edge_of_a_cell_and_the_centre_of_a_node(self, tmp_path, centers):
+        lines = ["spacings: 1 2 3", "axis mins: 10 20 30"]
+        self.read(
+            tmp_path, *lines, *([f"centers: {centers} {centers} {centers}"] if centers else [])
+        )
+        ours = io.read_volume(tmp_path / "a.nrrd")
+        theirs = Volume.from_sitk(sitk.ReadImage(str(tmp_path / "a.nrrd")))
+        np.testing.assert_allclose(ours.affine, theirs.affine)
+
+    def test_ends_alone_say_the_spacing(self, tmp_path):
+        ends = ["axis mins: 0 0 0", "axis maxs: 8 9 8"]  # of 4, 3 and 2 samples
+        assert self.read(tmp_path, *ends, "centers: cell cell cell").spacing_mm == (4, 3, 2)
+        assert self.read(tmp_path, *ends, "centers: node node node").spacing_mm == pytest.approx(
+            (8, 4.5, 8 / 3)
+        )
+
+    @pytest.mark.parametrize(
+        ("lines", "words"),
+        [
+            (["space: RAS", "spacings: 1 1 1"], "no space directions"),
+            (["space: sideways", "space directions: (2,0,0) (0,3,0) (0,0,4)"], "sideways"),
+            (
+                [
+                    "space: RAS",
+                    "space directions: (2,0,0) (0,3,0) (0,0,4)",
+                    'space units: "in" "in" "in"',
+                ],
+                "unit 'in'",
+            ),
+        ],
+    )
+    def test_what_cannot_be_understood_is_refused(self, tmp_path, lines, words):
+        with pytest.raises(errors.InvalidGeometry, match=rf"a\.nrrd.*{words}"):
+            self.read(tmp_path, *lines)
+
+    def test_every_pair_of_ends_is_a_frame(self, tmp_path):
+        steps = "space directions: (2,0,0) (0,3,0) (0,0,4)"
+        volume = self.read(tmp_path, "space: right-posterior-superior", steps)
+        assert volume.affine[:3, :3].tolist() == [[2, 0, 0], [0, -3, 0], [0, 0, 4]]
+
+    def test_three_volumes_are_no_colours(self, tmp_path, rng):
+        data = rng.integers(0, 200, (4, 5, 6, 3)).astype(np.uint8)
+        for more in ({"kinds": ["domain", "domain", "domain", "list"]}, {}):
+            nrrd.write(str(tmp_path / "a.nrrd"), data, more)
+            with pytest.raises(errors.InvalidInput, match="3 volumes"):
+                io.read_volume(tmp_path / "a.nrrd")
+            np.testing.assert_array_equal(
+                io.read_volume(tmp_path / "a.nrrd", frame=2).voxels, data[..., 2].T
+            )
 
     @pytest.mark.parametrize("encoding", ["raw", "gzip", "bzip2", "ascii"])
     @pytest.mark.parametrize("order", ["little", "big"])
@@ -139,6 +195,15 @@ class TestNrrd:
             volume = io.read_volume(tmp_path / name, frame=4)
             np.testing.assert_array_equal(volume.voxels, data[4].T)
             assert volume.spacing_mm == (3, 2, 1)
+
+    def test_a_file_beside_it(self, tmp_path):
+        (tmp_path / "a.raw").write_bytes(bytes(range(24)))
+        assert self.read(tmp_path, "data file: ./a.raw", data=b"").voxels[1, 2, 3] == 23
+
+    def test_zeros_pack_well_in_bzip2(self, tmp_path):
+        data = np.zeros((512, 512, 20), np.uint8)
+        nrrd.write(str(tmp_path / "a.nrrd"), data, {"encoding": "bzip2"})
+        assert io.read_volume(tmp_path / "a.nrrd").shape == (20, 512, 512)
 
     @pytest.mark.parametrize("name", ["/etc/hostname", "../other.raw", "gone.raw"])
     def test_a_header_chooses_no_file_elsewhere(self, tmp_path, name):
@@ -170,11 +235,17 @@ class TestMetaImage:
         theirs = Volume.from_sitk(sitk.ReadImage(str(tmp_path / "a.mha")))
         np.testing.assert_allclose(volume.affine, theirs.affine)
 
-    def test_bytes_in_the_other_order(self, tmp_path):
+    @pytest.mark.parametrize("word", ["True", "T", "1"])
+    @pytest.mark.parametrize("key", ["BinaryDataByteOrderMSB", "ElementByteOrderMSB"])
+    def test_bytes_in_the_other_order(self, tmp_path, key, word):
         data = np.arange(24, dtype=">u2").tobytes()
-        volume = self.read(tmp_path, "BinaryDataByteOrderMSB = True", data=data)
+        volume = self.read(tmp_path, f"{key} = {word}", data=data)
         assert volume.voxels[1, 2, 3] == 23
         assert volume.voxels.dtype.isnative
+
+    def test_voxels_at_the_end_of_the_file(self, tmp_path):
+        data = b"something" + np.arange(24, dtype="<u2").tobytes()
+        assert self.read(tmp_path, "HeaderSize = -1", data=data).voxels[1, 2, 3] == 23
 
     def test_voxels_at_the_end_of_another_file(self, tmp_path):
         (tmp_path / "a.raw").write_bytes(b"header" + np.arange(24, dtype="<u2").tobytes())
@@ -186,6 +257,10 @@ class TestMetaImage:
         ("lines", "words"),
         [
             (["BinaryData = False"], "as text"),
+            (["BinaryData = F"], "as text"),
+            (["BinaryData = perhaps"], "True or False, got 'perhaps'"),
+            (["ElementSpacing = 2"], "as many spacings"),
+            (["HeaderSize = 6"], "HeaderSize 6"),
             (["ElementType = MET_STRING"], "MET_STRING"),
             (["ElementSpacing = 0 1 1"], "singular"),
             (["DimSize = 4 3"], r"3 dimensions of sizes \[4, 3\]"),

@@ -14,7 +14,7 @@ from medsegany import Volume, errors, io
 
 AFFINE = np.array([[-0.8, 0.1, 0.3, 90], [0.2, -1.1, 0.4, -30], [0.1, 0.5, 4.8, 12], [0, 0, 0, 1]])
 ALL = [".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".npz"]
-NAMES = {1: "liver", 3: "<left> kidney & co"}
+NAMES = {1: "liver (肝臓)", 3: "<left> kidney \\n & co"}
 COLOURS = {1: (200, 30, 5), 3: (0, 255, 17)}
 
 
@@ -60,7 +60,7 @@ def test_an_npz_has_names_by_label_and_the_challenges_spacing(tmp_path, volume, 
     content = np.load(tmp_path / "seg.npz")
     np.testing.assert_array_equal(content["segs"], labels)
     np.testing.assert_allclose(content["spacing"], volume.spacing_mm[::-1])  # x, y, z
-    assert content["names"].tolist() == ["", "liver", "", "<left> kidney & co"]
+    assert content["names"].tolist() == ["", NAMES[1], "", NAMES[3]]
     assert io.read_labels(tmp_path / "seg.npz").names == NAMES
 
 
@@ -182,6 +182,34 @@ class TestRefusals:
         with pytest.raises(errors.FileError, match="the image itself"):
             io.write_labels(name, labels * 0, like=source)
         np.testing.assert_array_equal(io.read_labels(scan).labels, labels)
+
+    def test_nor_is_a_picture(self, tmp_path, noise):
+        """An array does not know its file, but the file holds the same."""
+        pixels = noise(6, 7, 3)
+        Image.fromarray(pixels).save(tmp_path / "a.png")
+        image = io.read_image(tmp_path / "a.png")
+        with pytest.raises(errors.FileError, match="the image itself"):
+            io.write_labels(tmp_path / "a.png", noise(6, 7) % 2, like=image)
+        np.testing.assert_array_equal(io.read_image(tmp_path / "a.png"), pixels)
+
+    @pytest.mark.parametrize(
+        ("labels", "more", "words"),
+        [
+            ([[1, 2], [3]], {}, "an array"),
+            (None, {"names": ["a", "b"]}, "names is a mapping"),
+            (None, {"colours": {1: 5}}, "each 0 to 255"),
+            (None, {"names": {0: "background"}}, "from 1"),
+        ],
+    )
+    def test_arguments_of_another_kind(self, tmp_path, volume, labels, more, words):
+        labels = volume.voxels if labels is None else labels
+        with pytest.raises(errors.InvalidInput, match=words):
+            io.write_labels(tmp_path / "a.nii", labels, like=volume, **more)
+
+    def test_like_is_a_volume_or_a_picture(self, tmp_path, volume, labels):
+        io.write_labels(tmp_path / "a.nii", labels, like=volume)
+        with pytest.raises(errors.InvalidInput, match="like="):
+            io.read_labels(tmp_path / "a.nii", like="scan.nii")
 
     def test_an_existing_file_is_kept_when_asked(self, tmp_path, volume, labels):
         io.write_labels(tmp_path / "a.nii", labels, like=volume)

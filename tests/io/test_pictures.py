@@ -5,6 +5,7 @@ import tifffile
 from PIL import Image
 
 from medsegany import errors, io
+from medsegany.io._images import read_pixels
 from medsegany.preprocess import Window, to_display
 
 
@@ -71,6 +72,30 @@ class TestDeepPictures:
                          planarconfig="separate")  # fmt: skip
         np.testing.assert_array_equal(io.read_image(tmp_path / "b.tif"), pixels >> 8)
 
+    @pytest.mark.parametrize("kind", [np.int8, np.int16, np.uint32, np.int32, np.float64])
+    @pytest.mark.parametrize("order", ["<", ">"])
+    def test_every_type_of_number(self, tmp_path, rng, kind, order):
+        low = -100 if np.dtype(kind).kind != "u" else 0
+        pixels = rng.integers(low, 100, (9, 8)).astype(kind) * (1 if kind == np.int8 else 300)
+        pixels = pixels.astype(kind)
+        tifffile.imwrite(tmp_path / "a.tif", pixels, byteorder=order)
+        np.testing.assert_array_equal(
+            io.read_image(tmp_path / "a.tif"), to_display(pixels, "percentile")
+        )
+
+    @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+    def test_where_white_is_zero(self, tmp_path, rng, kind):
+        pixels = rng.integers(0, np.iinfo(kind).max, (9, 8)).astype(kind)
+        tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="miniswhite")
+        found = read_pixels(tmp_path / "a.tif")
+        np.testing.assert_array_equal(found, np.iinfo(kind).max - pixels)
+
+    def test_a_window_is_for_grey(self, tmp_path, noise):
+        pixels = noise(5, 6, 3)
+        Image.fromarray(pixels).save(tmp_path / "a.png")
+        found = io.read_image(tmp_path / "a.png", window="brain")
+        np.testing.assert_array_equal(found, pixels)
+
     def test_fractions_of_grey(self, tmp_path, rng):
         pixels = rng.normal(5, 2, (9, 8)).astype(np.float32)
         tifffile.imwrite(tmp_path / "a.tif", pixels)
@@ -92,6 +117,22 @@ class TestDeepPictures:
 
 
 class TestFrames:
+    def test_deep_pictures_of_a_folder_are_scaled_alike(self, tmp_path):
+        for t in range(2):
+            Image.fromarray(
+                (np.arange(100, dtype=np.uint16).reshape(10, 10) + 1) * 100 * (t + 1)
+            ).save(tmp_path / f"{t}.png")
+        frames = io.read_frames(tmp_path)
+        assert frames[1].mean() > 1.5 * frames[0].mean()
+        np.testing.assert_array_equal(frames[1:][0], frames[1])
+
+    def test_deep_arrays_become_display_values(self, tmp_path, rng):
+        imgs = rng.integers(0, 4000, (4, 5, 6)).astype(np.uint16)
+        np.savez(tmp_path / "a.npz", imgs=imgs)
+        np.testing.assert_array_equal(
+            io.read_frames(tmp_path / "a.npz"), to_display(imgs, "percentile")
+        )
+
     def test_frame_10_comes_after_frame_9(self, tmp_path):
         for t in (9, 10, 1):
             Image.new("L", (4, 3), t).save(tmp_path / f"f{t}.png")

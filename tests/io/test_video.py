@@ -39,6 +39,7 @@ KINDS = {
     "phone.mov": {"options": {"g": "30"}},
     "web.webm": {"codec": "libvpx", "options": {"g": "15"}},
     "stills.avi": {"codec": "mjpeg"},
+    "tape.mpg": {"codec": "mpeg2video", "options": {"g": "12", "bf": "2"}},
 }
 
 
@@ -84,6 +85,25 @@ def test_a_video_can_be_tracked_backward(tmp_path):
     found = list(FakeSegmenter().track_video(video, Box(4, 4, 20, 20).at(39), direction="backward"))
     assert [f.index for f in found] == list(range(40))
     assert [f.mask.any() for f in found] == [4 * t > 127 for t in range(40)]
+
+
+def test_a_damaged_film_does_not_end_quietly(tmp_path, videos, rng):
+    content = bytearray(videos["old.avi"].read_bytes())
+    for at in rng.integers(len(content) // 3, len(content) * 2 // 3, 300):
+        content[at] = 255
+    (tmp_path / "a.avi").write_bytes(content)
+    try:
+        video = io.read_frames(tmp_path / "a.avi")
+        count = sum(1 for _ in video)
+    except errors.FileError as error:
+        assert "a.avi" in str(error)  # noqa: PT017
+    else:
+        assert count == len(video)
+
+
+def test_a_frame_that_is_handed_out_again_cannot_be_changed(videos):
+    with pytest.raises(ValueError, match="read-only"):
+        io.read_frames(videos["old.avi"])[3][:] = 0
 
 
 def test_few_frames_are_kept(videos, monkeypatch):
@@ -180,6 +200,31 @@ class TestWriteVideo:
         tracking = FakeSegmenter().track_video(film, Box(0, 0, 79, 60))
         with pytest.raises(errors.InvalidInput, match="frame"):
             io.write_video(tmp_path / "out", tracking, like=(film * 2)[:cut])
+
+    @pytest.mark.parametrize("fps", [0, -5, np.nan, np.inf, "25", True])
+    def test_a_rate_that_is_none(self, tmp_path, film, fps):
+        with pytest.raises(errors.InvalidInput, match="fps"):
+            io.write_video(tmp_path / "out", [], like=film, fps=fps)
+
+    def test_nothing_tracked_is_said(self, tmp_path, film):
+        with pytest.raises(errors.InvalidInput, match="no results"):
+            io.write_video(tmp_path / "out", [], like=film)
+        results = list(FakeSegmenter().track_video(film, Box(0, 0, 79, 60)))
+        with pytest.raises(errors.InvalidInput, match="start from frame 0"):
+            io.write_video(tmp_path / "out2", results[2:], like=film)
+
+    @pytest.mark.parametrize(
+        "error", [errors.PropagationNotSupported("so"), RuntimeError("out of memory"), OSError("x")]
+    )
+    @pytest.mark.parametrize("overlay", [True, False])
+    def test_the_model_s_errors_are_its_own(self, tmp_path, film, error, overlay):
+        def failing():
+            raise error
+            yield
+
+        with pytest.raises(type(error)) as caught:
+            io.write_video(tmp_path / "out", failing(), like=film, overlay=overlay)
+        assert caught.value is error
 
     def test_a_tracking_that_fails_leaves_whole_masks_and_no_film(self, tmp_path, film):
         def failing():

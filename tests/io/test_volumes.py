@@ -3,8 +3,9 @@
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
-from medsegany import errors, io
+from medsegany import Volume, errors, io
 from medsegany.preprocess import Window
 
 OBLIQUE = np.array([[-0.8, 0.1, 0.3, 90], [0.2, -1.1, 0.4, -30], [0.1, 0.5, 4.8, 12], [0, 0, 0, 1]])
@@ -119,9 +120,41 @@ class TestReadVolume:
         with pytest.raises(errors.InvalidInput, match="frame=3"):
             io.read_volume(path, frame=3)
 
-    def test_a_frame_of_a_3d_file_is_an_error(self, scan):
-        with pytest.raises(errors.InvalidInput, match="holds one volume"):
-            io.read_volume(scan, frame=0)
+    @pytest.mark.parametrize("frame", [1, -1, "0", 0.0, True])
+    def test_a_frame_that_is_not_there(self, scan, frame):
+        with pytest.raises(errors.InvalidInput, match="holds one, counted from 0"):
+            io.read_volume(scan, frame=frame)
+
+    def test_4d_of_one_volume_needs_no_frame(self, tmp_path):
+        path = save(tmp_path / "4d.nii", np.ones((4, 3, 2, 1), np.uint8))
+        assert io.read_volume(path).shape == (2, 3, 4)
+
+    def test_half_of_a_pair_is_no_volume(self, tmp_path):
+        image = nib.Nifti1Pair(np.zeros((4, 3, 2), np.uint8), OBLIQUE)
+        nib.save(image, tmp_path / "pair.hdr")
+        (tmp_path / "pair.hdr").rename(tmp_path / "a.nii")
+        with pytest.raises(errors.FileError, match=r"header of a \.hdr and \.img pair"):
+            io.read_volume(tmp_path / "a.nii")
+
+    @pytest.mark.parametrize("step", [0.0, -2.0])
+    def test_steps_that_nibabel_would_mend(self, tmp_path, step):
+        path = save(tmp_path / "a.nii", np.zeros((4, 3, 2), np.uint8), np.eye(4))
+        with path.open("r+b") as file:
+            file.seek(84)  # pixdim[2]
+            file.write(np.array([step], "<f4").tobytes())
+            file.seek(252)  # qform_code and sform_code
+            file.write(bytes(4))
+        with pytest.raises(errors.InvalidGeometry, match=r"a\.nii has pixdim"):
+            io.read_volume(path)
+
+    def test_alpha_is_dropped_and_complex_numbers_are_refused(self, tmp_path, rng):
+        rgba = rng.integers(0, 256, (4, 3, 2, 4)).astype(np.uint8)
+        kind = np.dtype([(c, "u1") for c in "RGBA"])
+        volume = io.read_volume(save(tmp_path / "a.nii", rgba.view(kind)[..., 0]))
+        np.testing.assert_array_equal(volume.voxels[1, 2, 3], rgba[3, 2, 1, :3])
+        path = save(tmp_path / "c.nii", np.ones((4, 3, 2), np.complex64))
+        with pytest.raises(errors.InvalidImage, match=r"c\.nii.*numpy\.abs"):
+            io.read_volume(path)
 
     @pytest.mark.parametrize(
         ("name", "content"),
@@ -181,6 +214,14 @@ class TestReadNpz:
         np.testing.assert_array_equal(case.labels, gts)
         assert case.boxes.tolist() == [[0, 0, 3, 2]]
 
+    def test_three_columns_are_columns_where_the_labels_say_so(self, tmp_path):
+        imgs = np.zeros((6, 5, 3), np.uint8)
+        np.savez(tmp_path / "a.npz", imgs=imgs, gts=imgs)
+        assert io.read_npz(tmp_path / "a.npz").volume.voxels.shape == (6, 5, 3)
+        np.savez(tmp_path / "b.npz", imgs=imgs, recist=np.zeros((9, 9), np.uint8))
+        with pytest.raises(errors.FileError, match="recist"):
+            io.read_npz(tmp_path / "b.npz")
+
     @pytest.mark.parametrize("shape", [(5, 6), (5, 6, 3)])
     def test_an_image_is_a_volume_of_one_slice(self, tmp_path, shape):
         np.savez(tmp_path / "a.npz", imgs=np.zeros(shape, np.uint8), gts=np.zeros((5, 6), np.uint8))
@@ -239,6 +280,29 @@ class TestWriteLabels:
         written = nib.load(tmp_path / "seg.nii")
         assert (written.header["sform_code"], written.header["qform_code"]) == (sform, qform)
         np.testing.assert_allclose(written.affine, affine, atol=1e-5)
+
+    def test_a_source_without_codes_stays_without(self, tmp_path):
+        """Every reader guesses for the result what it guesses for the source."""
+        affine = np.diag([2.0, 3, 4, 1])
+        image = nib.Nifti1Image(np.zeros((6, 5, 4), np.uint8), affine)
+        image.set_sform(None, 0)
+        image.set_qform(None, 0)
+        nib.save(image, tmp_path / "a.nii")
+        volume = io.read_volume(tmp_path / "a.nii")
+        io.write_labels(tmp_path / "seg.nii", volume.voxels, like=volume)
+        source, written = (nib.load(tmp_path / n) for n in ("a.nii", "seg.nii"))
+        assert (written.header["sform_code"], written.header["qform_code"]) == (0, 0)
+        np.testing.assert_allclose(written.affine, source.affine)
+        source, written = (sitk.ReadImage(str(tmp_path / n)) for n in ("a.nii", "seg.nii"))
+        assert written.GetOrigin() == source.GetOrigin()
+        assert written.GetDirection() == source.GetDirection()
+
+    @pytest.mark.parametrize("shape", [(1, 1, 40000), (1, 40000, 1), (40000, 1, 2)])
+    def test_more_voxels_than_nifti_1_can_count(self, tmp_path, shape):
+        volume = Volume(np.zeros(shape, np.uint8), OBLIQUE)
+        io.write_labels(tmp_path / "seg.nii", volume.voxels, like=volume)
+        assert isinstance(nib.load(tmp_path / "seg.nii"), nib.Nifti2Image)
+        assert io.read_labels(tmp_path / "seg.nii", like=volume).labels.shape == shape
 
     def test_more_than_255_labels_are_uint16(self, tmp_path, scan):
         volume = io.read_volume(scan)

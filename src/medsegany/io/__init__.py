@@ -4,11 +4,13 @@ from medsegany.io._dicom_series import DicomSeries, dicom_series
 from medsegany.io._frames import read_frames
 from medsegany.io._images import read_image
 from medsegany.io._labels import LabelMap, read_labels, write_labels
+from medsegany.io._nifti import Colour
 from medsegany.io._npz import NpzCase, read_npz
 from medsegany.io._volumes import read_volume
 from medsegany.io._write_video import WrittenVideo, write_video
 
 __all__ = [
+    "Colour",
     "DicomSeries",
     "LabelMap",
     "NpzCase",

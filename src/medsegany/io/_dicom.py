@@ -1,12 +1,13 @@
 """DICOM pixels: volumes, films and single pictures, decoded by pydicom."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from attrs import field, frozen
+from attrs import frozen
 from numpy.typing import NDArray
 
 from medsegany._rescale import rescale
@@ -15,26 +16,45 @@ from medsegany.io._dicom_header import Slice, dataset, parsing, read_header
 from medsegany.io._dicom_series import choose, dicom_series, ordered
 from medsegany.io._display import IS_CT, refuse_ct
 from medsegany.io._files import existing
-from medsegany.io._frame import one_of_several
-from medsegany.preprocess import AnyWindow, Window, percentile_bounds, to_display
+from medsegany.io._frame import which
+from medsegany.io._lazy import LazyFrames, display
+from medsegany.preprocess import AnyWindow
 from medsegany.types import Image
 from medsegany.volume import Volume
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 # Process 2 and 4: the decoders of medsegany[dicom] take its 8-bit form only.
 _JPEG_12_BIT = {"1.2.840.10008.1.2.4.51"}
 
 
+@frozen(eq=False)
+class Stack:
+    """A volume as DICOM has it.
+
+    Attributes:
+        volume: Real values, and where they lie.
+        modality: "CT", "MR", ...
+        inverted: Whether low values mean bright.
+    """
+
+    volume: Volume
+    modality: str
+    inverted: bool
+
+
 def read_dicom(
     path: str | Path | Iterable[str | Path], series: int | str | None, frame: int | None
-) -> tuple[Volume, str]:
-    """The volume of a folder, of a file, or of several files, and its modality."""
+) -> Stack:
+    """The volume of a folder, of a file, or of several files."""
     if not isinstance(path, (str, Path)):
         path = [existing(file) for file in path]
     found = dicom_series(path)
     stack = choose(found, series, path)
     where = Path(path) if isinstance(path, (str, Path)) else stack.files[0].parent
     slices, affine = ordered(stack, where, frame)
-    return Volume(_pixels(slices), affine), stack.modality
+    return Stack(Volume(_pixels(slices), affine), stack.modality, slices[0].header.inverted)
 
 
 def _pixels(slices: Sequence[Slice]) -> NDArray[Any]:
@@ -62,34 +82,50 @@ def _pixels(slices: Sequence[Slice]) -> NDArray[Any]:
 
 
 def _decoded(path: Path, indices: Sequence[int]) -> Iterator[NDArray[Any]]:
-    """Images of a file, colour as RGB."""
-    from pydicom.pixels.processing import apply_color_lut  # noqa: PLC0415
+    """Images of a file: grey as stored, colour as 8-bit RGB."""
     from pydicom.pixels.utils import iter_pixels  # noqa: PLC0415 -- only these files need it
 
     with parsing(path):
         found = dataset(path)
         _refuse_without_decoder(found, path)
-        palette = found.get("PhotometricInterpretation") == "PALETTE COLOR"
-        try:
-            for pixels in iter_pixels(found, indices=list(indices)):
-                if palette:
-                    coloured = apply_color_lut(pixels, found)[..., :3]
-                    deep = 8 * coloured.dtype.itemsize - 8
-                    yield (coloured >> deep).astype(np.uint8)
-                else:
-                    yield np.asarray(pixels)
-        except RuntimeError as error:
-            if found.file_meta.TransferSyntaxUID not in _JPEG_12_BIT or find_spec("libjpeg"):
-                raise
-            msg = (
-                f"{path} cannot be decoded. JPEG with 12 bits needs one more decoder, which is "
-                "under the GPL: pip install pylibjpeg-libjpeg"
-            )
-            raise MissingDependency(msg) from error
+        images = iter_pixels(found, indices=list(indices))
+    for _ in indices:
+        with parsing(path):  # not around the yield: the caller's warnings are the caller's
+            pixels = _next(images, found, path)
+        yield pixels
 
 
-def _refuse_without_decoder(found: Any, path: Path) -> None:  # noqa: ANN401 -- pydicom.Dataset
-    from pydicom.pixels.decoders.base import get_decoder  # noqa: PLC0415
+def _next(images: Iterator[NDArray[Any]], found: "Dataset", path: Path) -> NDArray[Any]:
+    try:
+        return _looked_up(next(images), found)
+    except RuntimeError as error:
+        if found.file_meta.TransferSyntaxUID not in _JPEG_12_BIT or find_spec("libjpeg"):
+            raise
+        msg = (
+            f"{path} cannot be decoded. JPEG with 12 bits needs one more decoder, which is under "
+            "the GPL: pip install pylibjpeg pylibjpeg-libjpeg"
+        )
+        raise MissingDependency(msg) from error
+
+
+def _looked_up(pixels: NDArray[Any], found: "Dataset") -> NDArray[Any]:
+    """Through the file's own tables, of colours or of values, where it has some."""
+    from pydicom.pixels.processing import (  # noqa: PLC0415 -- only these files need it
+        apply_color_lut,
+        apply_modality_lut,
+    )
+
+    if found.get("PhotometricInterpretation") == "PALETTE COLOR":
+        pixels = apply_color_lut(pixels, found)[..., :3]
+    elif "ModalityLUTSequence" in found:
+        return np.asarray(apply_modality_lut(pixels, found))
+    if pixels.ndim == 3:
+        return (pixels >> (8 * pixels.dtype.itemsize - 8)).astype(np.uint8)
+    return pixels
+
+
+def _refuse_without_decoder(found: "Dataset", path: Path) -> None:
+    from pydicom.pixels.decoders.base import get_decoder  # noqa: PLC0415 -- only these files need it
 
     syntax = found.file_meta.TransferSyntaxUID
     if not syntax.is_compressed:
@@ -107,93 +143,45 @@ def _refuse_without_decoder(found: Any, path: Path) -> None:  # noqa: ANN401 -- 
         raise MissingDependency(msg)
 
 
+def _images(path: Path, window: AnyWindow | None) -> list[Slice]:
+    """What a file holds, when its display needs no guess."""
+    slices = read_header(path)
+    if not slices:
+        msg = f"{path} is a DICOM file without an image."
+        raise FileError(msg)
+    if slices[0].header.modality == "CT" and window is None:
+        refuse_ct(path, IS_CT)
+    return slices
+
+
 def read_picture(path: Path, window: AnyWindow | None, frame: int | None) -> Image:
     """One image as display values, bright where the file means bright."""
-    slices = read_header(path)
-    if not slices:
-        msg = f"{path} is a DICOM file without an image."
-        raise FileError(msg)
-    index = one_of_several(path, frame, len(slices), "images") if len(slices) > 1 else 0
-    chosen = slices[index]
-    (pixels,) = _decoded(path, [index])
+    slices = _images(path, window)
+    chosen = slices[which(path, frame, len(slices), "images")]
+    (pixels,) = _decoded(path, [chosen.index])
     values = rescale(pixels, chosen.slope, chosen.intercept)
-    if chosen.header.modality == "CT" and window is None:
-        refuse_ct(path, IS_CT)
-    return _shown(values, chosen, window)
+    return display(values, window, inverted=chosen.header.inverted)
 
 
-def _shown(values: NDArray[Any], image: Slice, window: AnyWindow | None) -> Image:
-    if values.ndim == 3 and values.dtype != np.uint8:
-        values = values >> (8 * values.dtype.itemsize - 8)  # deep colour, rare
-    if values.dtype == np.uint8 and window is None:
-        shown = values
-    else:
-        shown = to_display(values, window or "percentile")
-    return 255 - shown if image.header.inverted else shown.astype(np.uint8, copy=False)
-
-
-@frozen(eq=False)
-class DicomFilm(Sequence[Image]):
-    """A multi-frame file as a sequence; each frame is decoded when it is asked for.
-
-    Attributes:
-        path: The file.
-        fps: Frames a second, where the file says so.
-    """
-
-    path: Path
-    fps: float | None
-    _slices: Sequence[Slice] = field(repr=False)
-    _window: Any = field(default=None, repr=False)
-
-    def __len__(self) -> int:
-        return len(self._slices)
-
-    @overload
-    def __getitem__(self, index: int) -> Image: ...
-    @overload
-    def __getitem__(self, index: slice) -> "DicomFilm": ...
-    def __getitem__(self, index: int | slice) -> "Image | DicomFilm":
-        if isinstance(index, slice):
-            return DicomFilm(self.path, self.fps, self._slices[index], self._window)
-        image = self._slices[index]
-        return _shown(self.values(image), image, self._window)
-
-    def __iter__(self) -> Iterator[Image]:
-        pixels = _decoded(self.path, [image.index for image in self._slices])
-        for image, values in zip(self._slices, pixels, strict=True):
-            real = rescale(values, image.slope, image.intercept)
-            yield _shown(real, image, self._window)
-
-    def values(self, image: Slice) -> NDArray[Any]:
-        """A frame in real values, not yet scaled for display."""
-        from pydicom.pixels.utils import pixel_array  # noqa: PLC0415 -- only these files need it
-
-        if image.header.frames == 1:
-            (pixels,) = _decoded(self.path, [0])
-        else:
-            with parsing(self.path):  # of the file, only this frame is read
-                pixels = pixel_array(self.path, index=image.index)
-        return rescale(pixels, image.slope, image.intercept)
-
-
-def read_film(path: Path) -> DicomFilm:
-    """The frames of a multi-frame file.
-
-    Raises:
-        FileError: It holds no images.
-    """
-    slices = read_header(path)
-    if not slices:
-        msg = f"{path} is a DICOM file without an image."
-        raise FileError(msg)
+def read_film(path: Path, window: AnyWindow | None) -> LazyFrames[Slice]:
+    """The images of a file, each decoded when it is asked for."""
+    slices = _images(path, window)
+    header = slices[0].header
     with parsing(path):
-        _refuse_without_decoder(dataset(path, stop_before_pixels=True), path)
-    film = DicomFilm(path, slices[0].header.fps, slices)
-    first = film.values(slices[0])
-    if first.ndim == 3 or first.dtype == np.uint8:
-        return film
-    # All frames are scaled alike, by some of them: a flicker would look like motion.
-    some = [film.values(image) for image in slices[:: max(1, len(slices) // 8)]]
-    low, high = percentile_bounds(np.stack(some))
-    return DicomFilm(path, film.fps, slices, Window((low + high) / 2, max(high - low, 1.0)))
+        found = dataset(path, stop_before_pixels=True)
+        _refuse_without_decoder(found, path)
+    read = partial(_one, found)
+    return LazyFrames(slices, header.fps, read, window, header.inverted).scaled_alike()
+
+
+def _one(found: "Dataset", image: Slice) -> NDArray[Any]:
+    from pydicom.pixels.utils import pixel_array  # noqa: PLC0415 -- only these files need it
+
+    path = image.header.path
+    if image.header.frames == 1:
+        (pixels,) = _decoded(path, [0])
+    else:
+        with parsing(path):
+            # Of the file, only this frame is read.
+            pixels = _next(iter([pixel_array(path, index=image.index)]), found, path)
+    return rescale(pixels, image.slope, image.intercept)

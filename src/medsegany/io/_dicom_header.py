@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 KIND = "DICOM"
 
-# Only these are parsed: nothing that names a patient is ever in memory.
+# Only these are parsed, and of them only what `Header` and `Slice` hold is kept.
 _TAGS = (
     "SOPInstanceUID",
     "SeriesInstanceUID",
@@ -49,6 +49,7 @@ _TAGS = (
     "FrameTime",
 )
 _NAMED_SO = {".dcm", ".ima", ".dicom"}
+_NO_IMAGES = {"SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "PR", "KO", "SR", "REG"}
 
 
 @frozen(eq=False)
@@ -98,7 +99,8 @@ class Slice:
         thickness: Millimetres to the next slice as the file puts it, 1 where it does not.
         slope: Of stored to real values.
         intercept: The same.
-        moment: Tells images at one place apart: time, trigger, echo, b-value, acquisition, number.
+        moment: May tell images at one place apart: time, trigger, echo, b-value, acquisition, and
+            last its number.
     """
 
     header: Header
@@ -127,14 +129,18 @@ def parsing(path: Path) -> Iterator[None]:
 
 
 def is_dicom(path: Path) -> bool:
-    """By its first bytes; files without the usual preamble by their ending."""
+    """By its first bytes; files without the usual preamble by their ending or first tag."""
     try:
         with path.open("rb") as file:
             head = file.read(132)
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror}."
         raise FileError(msg) from error
-    return head[128:] == b"DICM" or (path.suffix.lower() in _NAMED_SO and len(head) > 16)
+    if head[128:] == b"DICM":
+        return True
+    # A group of the standard's first two, and an element of small number.
+    plausible = len(head) > 16 and head[:2] in {b"\x02\0", b"\x08\0"} and head[3:4] == b"\0"
+    return plausible or (path.suffix.lower() in _NAMED_SO and len(head) > 16)
 
 
 def dataset(path: Path, **how: Any) -> "Dataset":  # noqa: ANN401 -- pydicom's own options
@@ -146,8 +152,9 @@ def dataset(path: Path, **how: Any) -> "Dataset":  # noqa: ANN401 -- pydicom's o
     try:
         return dcmread(path, **how)
     except InvalidDicomError:
-        if path.suffix.lower() not in _NAMED_SO:
-            raise
+        if not is_dicom(path):
+            msg = "it is no DICOM file"
+            raise ValueError(msg) from None
     found = dcmread(path, force=True, **how)
     if "TransferSyntaxUID" not in found.file_meta:
         implicit = found.original_encoding[0]
@@ -166,7 +173,10 @@ def read_header(path: Path) -> list[Slice]:
     with parsing(path):
         found = dataset(path, stop_before_pixels=True, specific_tags=list(_TAGS))
         rows, columns = found.get("Rows"), found.get("Columns")
-        if not rows or not columns or str(found.get("Modality", "")) in {"SEG", "RTDOSE", "PR"}:
+        if str(found.get("Modality", "")) in _NO_IMAGES:
+            return []
+        if not rows or not columns:
+            _refuse_half_an_image(found, path)
             return []
         said = {str(word).strip().upper() for word in _several(found.get("ImageType"))}
         number = found.get("SeriesNumber")
@@ -190,8 +200,18 @@ def read_header(path: Path) -> list[Slice]:
             alone = header.frames == 1
             return [_plain(header, found, index, alone) for index in range(header.frames)]
         shared = found.get("SharedFunctionalGroupsSequence") or [None]
-        header_frames = min(header.frames, len(groups))
-        return [_grouped(header, groups[n], shared[0], n) for n in range(header_frames)]
+        if len(groups) != header.frames:
+            msg = f"{path} has {header.frames} images and describes {len(groups)}. It is damaged."
+            raise FileError(msg)
+        return [_grouped(header, groups[n], shared[0], n) for n in range(header.frames)]
+
+
+def _refuse_half_an_image(found: "Dataset", path: Path) -> None:
+    """Without its size, a file is no image, or one that is cut off before it."""
+    storage = found.file_meta.get("MediaStorageSOPClassUID")
+    if storage is None or "Image Storage" in storage.name:
+        msg = f"{path} is cut off: it should hold an image, and does not say of which size."
+        raise FileError(msg)
 
 
 def _plain(header: Header, found: "Dataset", index: int, alone: bool) -> Slice:  # noqa: FBT001

@@ -14,7 +14,7 @@ from medsegany._lps import affine_from_lps
 from medsegany.errors import FileError, InvalidGeometry, InvalidInput
 from medsegany.io._dicom_header import Slice, is_dicom, read_header
 from medsegany.io._files import is_folder
-from medsegany.io._frame import one_of_several, the_only
+from medsegany.io._frame import which
 from medsegany.types import Affine
 
 _SAME_PLACE_MM = 0.005  # half a unit of the last digit that most scanners write
@@ -36,6 +36,8 @@ class DicomSeries:
         shape: Images, rows and columns.
         is_localizer: Whether the files say that they are one.
         files: For `read_volume(series.files)`. One may hold many images.
+        uid: The SeriesInstanceUID, the same for all stacks of a series.
+        slices: What is known of each image.
     """
 
     number: int | None
@@ -176,20 +178,15 @@ def ordered(stack: DicomSeries, path: Path, frame: int | None) -> tuple[list[Sli
     _refuse_copies(stack.slices)
     directions = cast("NDArray[np.float64]", stack.slices[0].directions)
     normal = np.cross(*directions)
-    along = sorted(stack.slices, key=lambda s: (float(_position(s) @ normal), s.moment))
+    along = sorted(stack.slices, key=lambda s: float(_position(s) @ normal))
     places: list[list[Slice]] = []
     for image in along:
         if places and (_position(image) - _position(places[-1][0])) @ normal < _SAME_PLACE_MM:
             places[-1].append(image)
         else:
             places.append([image])
-    volumes = _same_number(places)
-    if volumes == 1:
-        the_only(path, frame)
-        index = 0
-    else:
-        index = one_of_several(path, frame, volumes)
-    chosen = [sorted(place, key=lambda s: s.moment)[index] for place in places]
+    index = which(path, frame, _same_number(places))
+    chosen = [place[index] for place in _in_volumes(places)]
     return chosen, _affine(chosen, normal)
 
 
@@ -241,6 +238,37 @@ def _same_number(places: Sequence[Sequence[Slice]]) -> int:
         )
         raise InvalidGeometry(msg)
     return usual
+
+
+def _in_volumes(places: Sequence[Sequence[Slice]]) -> list[list[Slice]]:
+    """The images of each place in the order of the volumes they belong to.
+
+    What a scanner counts alike at every place (times, echoes, b-values) tells the volumes apart;
+    what differs from place to place (a trigger's time, say) does not. Numbers come last.
+    """
+    if len(places[0]) == 1:
+        return [list(place) for place in places]
+    moments = np.round([sorted(image.moment for image in place) for place in places], 3)
+    count = moments.shape[-1] - 1
+    alike = [
+        n
+        for n in range(count)
+        if (np.sort(moments[..., n], axis=1) == np.sort(moments[0, :, n])).all()
+        and len(np.unique(moments[0, :, n])) > 1
+    ]
+
+    def rank(image: Slice) -> tuple[float, ...]:
+        return (*(round(image.moment[n], 3) for n in alike), image.moment[-1])
+
+    found = [sorted(place, key=rank) for place in places]
+    for place in found:
+        if len({rank(image) for image in place}) < len(place):
+            msg = (
+                f"{place[0].name} and {place[1].name} lie at the same place, and nothing tells "
+                "which of them belongs to which volume. Read one: io.read_volume(list_of_files)."
+            )
+            raise InvalidGeometry(msg)
+    return found
 
 
 def _affine(slices: Sequence[Slice], normal: NDArray[np.float64]) -> Affine:

@@ -32,6 +32,13 @@ _MARKS = [
 ]
 
 
+_FAMILIES = {
+    "a picture": ("PNG", "JPEG", "TIFF"),
+    "a video": ("MP4 or MOV", "Matroska or WebM", "AVI"),
+    ".npz": ("a zip archive, as .npz is one",),
+}
+
+
 def ending(path: Path) -> str:
     """The ending that names the format, in lower case: `.nii.gz` for a file so named."""
     name = path.name.lower()
@@ -126,7 +133,8 @@ def looks_like(path: Path) -> str:
 
 def _otherwise(path: Path, kind: str) -> str:
     found = looks_like(path)
-    return "" if not found or found in kind else f" By its content it is {found}."
+    expected = not found or found in kind or found in _FAMILIES.get(kind, ())
+    return "" if expected else f" By its content it is {found}."
 
 
 def refuse_a_swollen_header(path: Path, promised: int, kind: str) -> None:
@@ -150,11 +158,19 @@ def refuse_a_swollen_header(path: Path, promised: int, kind: str) -> None:
 
 
 def atomically(path: Path, write: Callable[[Path], None], *, overwrite: bool = True) -> None:
-    """Write to a neighbour and rename: a half-written file never stands under the final name.
+    """Write in one go with `replacing`: `write` writes the file that it is given."""
+    with replacing(path, overwrite=overwrite) as neighbour, writing(path):
+        write(neighbour)
+
+
+@contextmanager
+def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """A neighbour to write to, renamed at the end when nothing went wrong.
+
+    So a half-written file never stands under the final name.
 
     Args:
-        path: The final name.
-        write: Writes the file that it is given, which has the same ending.
+        path: The final name. The neighbour has the same ending.
         overwrite: Whether a file of that name is replaced.
 
     Raises:
@@ -179,16 +195,26 @@ def atomically(path: Path, write: Callable[[Path], None], *, overwrite: bool = T
         raise FileError(msg) from error
     neighbour = path.with_name(f".{uuid4().hex}{ending(path)}")
     try:
-        write(neighbour)
-        with neighbour.open("rb+") as file:
-            os.fsync(file.fileno())  # else a power cut may leave the name without the content
-        neighbour.replace(path)
-    except (OSError, RuntimeError) as error:  # RuntimeError: SimpleITK
-        msg = f"{shortened(path)} cannot be written: {reason(error)}{_room(path.parent)}"
-        raise FileError(msg) from error
+        yield neighbour
+        with writing(path):
+            with neighbour.open("rb+") as file:
+                os.fsync(file.fileno())  # else a power cut may leave the name without the content
+            neighbour.replace(path)
     finally:
         with suppress(OSError):  # on a disk that is read-only there is nothing to remove
             neighbour.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with the disk inside is said of this file."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # RuntimeError: SimpleITK
+        if isinstance(error, MedSegAnyError):
+            raise
+        msg = f"{shortened(path)} cannot be written: {reason(error)}{_room(path.parent)}"
+        raise FileError(msg) from error
 
 
 def _room(folder: Path) -> str:

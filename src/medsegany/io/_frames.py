@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,25 +12,33 @@ from medsegany.errors import FileError
 from medsegany.io._dicom import read_film
 from medsegany.io._dicom_header import is_dicom
 from medsegany.io._files import ending, existing, is_folder, looks_like
-from medsegany.io._images import PICTURES, TIFF, count_pages, read_image
+from medsegany.io._images import PICTURES, TIFF, count_pages, read_pixels
+from medsegany.io._lazy import LazyFrames
 from medsegany.io._npz import read_npz
 from medsegany.io._video import VIDEOS, VideoFile
+from medsegany.preprocess import AnyWindow, to_display
 from medsegany.types import Image
 
 
-def read_frames(path: str | Path) -> Sequence[Image] | NDArray[np.uint8]:
+def read_frames(
+    path: str | Path, *, window: AnyWindow | None = None
+) -> Sequence[Image] | NDArray[np.uint8]:
     """The frames of a video, decoded when they are asked for.
 
     Args:
         path: A video file, a folder of pictures (in the order of the numbers in their names), a
             multi-frame DICOM file or multi-page TIFF, or an `.npz` with `imgs` (an array).
+        window: How more than 8 bits of grey become display values; see `preprocess.to_display`.
+            None takes the percentiles of some frames together, so that all are scaled alike, and
+            refuses DICOM of CT.
 
     Returns:
-        A sequence: it has a length, an index and slices. A video file, or a film in DICOM, also
-        has `fps`.
+        A sequence, with a length, an index and slices. That of a video file or of a film in DICOM
+        has `fps`, too.
 
     Raises:
         FileError: There is nothing there, or it is none of these.
+        InvalidInput: CT without `window`.
     """
     path = Path(path)
     if is_folder(path):
@@ -41,17 +49,19 @@ def read_frames(path: str | Path) -> Sequence[Image] | NDArray[np.uint8]:
         if not found:
             msg = f"The folder {path} holds no pictures ({', '.join(sorted(PICTURES))})."
             raise FileError(msg)
-        return FrameFolder(found)
+        return LazyFrames(found, None, read_pixels, window).scaled_alike()
     path = existing(path)
     kind = ending(path)
     if kind == ".npz":
-        return read_npz(path).volume.voxels
+        voxels = read_npz(path).volume.voxels
+        return voxels if voxels.dtype == np.uint8 else to_display(voxels, window or "percentile")
     if kind in VIDEOS:
         return VideoFile(path)
     if kind in TIFF or kind == ".gif":
-        return Pages(path, range(count_pages(path)))
+        pages = range(count_pages(path))
+        return LazyFrames(pages, None, partial(read_pixels, path), window).scaled_alike()
     if kind not in PICTURES and is_dicom(path):
-        return read_film(path)
+        return read_film(path, window)
     msg = (
         f"{path.name}: frames are read from a folder of pictures, a video file "
         f"({', '.join(sorted(VIDEOS))}), a multi-page .tif, multi-frame DICOM, or .npz."
@@ -64,41 +74,3 @@ def _natural(path: Path) -> list[tuple[int, int, str]]:
     """So that frame 10 comes after frame 9."""
     parts = re.split(r"(\d+)", path.name.lower())
     return [(1, int(p), "") if p.isdecimal() else (0, 0, p) for p in parts]
-
-
-class FrameFolder(Sequence[Image]):
-    """Pictures as a sequence; each is read when it is asked for."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = list(paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    @overload
-    def __getitem__(self, index: int) -> Image: ...
-    @overload
-    def __getitem__(self, index: slice) -> "FrameFolder": ...
-    def __getitem__(self, index: int | slice) -> "Image | FrameFolder":
-        if isinstance(index, slice):
-            return FrameFolder(self.paths[index])
-        return read_image(self.paths[index])
-
-
-class Pages(Sequence[Image]):
-    """The pages of a TIFF as a sequence; each is read when it is asked for."""
-
-    def __init__(self, path: Path, pages: range) -> None:
-        self.path, self.pages = path, pages
-
-    def __len__(self) -> int:
-        return len(self.pages)
-
-    @overload
-    def __getitem__(self, index: int) -> Image: ...
-    @overload
-    def __getitem__(self, index: slice) -> "Pages": ...
-    def __getitem__(self, index: int | slice) -> "Image | Pages":
-        if isinstance(index, slice):
-            return Pages(self.path, self.pages[index])
-        return read_image(self.path, frame=self.pages[index])

@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medsegany.errors import FileError, InvalidInput
+from medsegany.errors import FileError
 from medsegany.io._dicom import read_picture
 from medsegany.io._dicom_header import is_dicom
 from medsegany.io._files import ending, existing, looks_like, reading
-from medsegany.preprocess import AnyWindow, to_display
+from medsegany.io._frame import which
+from medsegany.io._lazy import display
+from medsegany.preprocess import AnyWindow
 from medsegany.types import Image
 
 TIFF = {".tif", ".tiff"}
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", *TIFF}
 
 _DEEP = {"I", "I;16", "I;16B", "I;16L", "F"}
+_BY_PILLOW = {"u1", "u2", "f4", "b1"}
 _VOLUMES = {"NIfTI", "NRRD", "MetaImage"}
 
 
@@ -30,7 +33,7 @@ def read_image(
     Args:
         path: The file.
         window: How more than 8 bits of grey become display values; see `preprocess.to_display`.
-            None takes percentiles, and refuses a DICOM slice of CT.
+            None takes percentiles, and refuses a DICOM slice of CT. Colours have none.
         frame: Which image of a multi-page TIFF, an animation or a multi-frame DICOM file, from 0.
 
     Returns:
@@ -46,20 +49,8 @@ def read_image(
     path = existing(path)
     if ending(path) not in PICTURES and is_dicom(path):
         return read_picture(path, window, frame)
-    pages = count_pages(path)
-    if pages > 1 and frame is None:
-        msg = (
-            f"{path} holds {pages} pictures: say which with frame=0. All of them are "
-            "io.read_frames(path)."
-        )
-        raise InvalidInput(msg)
-    if frame is not None and not 0 <= frame < pages:
-        msg = f"frame={frame!r}, but {path} holds {pages}, counted from 0."
-        raise InvalidInput(msg)
-    values = read_pixels(path, frame or 0)
-    if values.dtype == np.uint8 and window is None:
-        return values
-    return to_display(values, window or "percentile") if values.ndim == 2 else values
+    page = which(path, frame, count_pages(path), "pictures (all: io.read_frames)")
+    return display(read_pixels(path, page), window)
 
 
 @contextmanager
@@ -107,7 +98,7 @@ def read_pixels(path: Path, page: int = 0) -> NDArray[Any]:
 
 
 def _by_tifffile(path: Path) -> bool:
-    """Whether it is a TIFF of deep colour, which Pillow does not open or misreads by planes."""
+    """Whether it is a TIFF that Pillow does not open, or misreads: most that are deep."""
     if looks_like(path) != "TIFF":
         return False
     import tifffile  # noqa: PLC0415 -- few files need it
@@ -115,7 +106,10 @@ def _by_tifffile(path: Path) -> bool:
     try:
         with tifffile.TiffFile(path) as file:
             page = file.pages[0].aspage()
-            return bool(page.samplesperpixel > 2 and page.bitspersample > 8)
+            kind = None if page.dtype is None else page.dtype.str[1:]
+            whitish = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+            colour = page.samplesperpixel > 2
+            return (kind != "u1" and colour) or kind not in _BY_PILLOW or (kind != "u1" and whitish)
     except Exception:  # noqa: BLE001 -- damaged: Pillow says it, with the reason
         return False
 
@@ -124,8 +118,9 @@ def _tiff(path: Path, page: int) -> NDArray[Any]:
     import tifffile  # noqa: PLC0415 -- few files need it
 
     with reading(path, "TIFF"), tifffile.TiffFile(path) as file:
-        values = file.pages[page].asarray()
-        if file.pages[page].axes == "SYX":  # planes of colour, one after the other
+        found = file.pages[page].aspage()
+        values = found.asarray()
+        if found.axes == "SYX":  # planes of colour, one after the other
             values = np.moveaxis(values, 0, -1)
         if values.ndim == 3 and values.shape[2] in {3, 4} and values.dtype.kind == "u":
             deep = 8 * values.dtype.itemsize - 8
@@ -133,4 +128,7 @@ def _tiff(path: Path, page: int) -> NDArray[Any]:
         if values.ndim != 2 or values.dtype.kind not in "biuf":
             msg = f"{path} has {values.dtype} pages of shape {values.shape}; (H, W) or RGB is read."
             raise FileError(msg)
+        if found.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+            highest = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else values.max()
+            return np.asarray(highest - values)
         return np.asarray(values)

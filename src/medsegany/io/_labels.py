@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from attrs import field, frozen
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from medsegany._validate import as_whole
 from medsegany.errors import FileError, InvalidGeometry, InvalidInput
-from medsegany.io._files import atomically, ending, existing, identity, reading
+from medsegany.io._files import atomically, ending, existing, identity, reading, reason
+from medsegany.io._images import read_pixels
 from medsegany.io._itk_write import write_itk
 from medsegany.io._nifti import Colour, read_table, write_nifti
 from medsegany.io._npz import grid, read_arrays, write_npz
@@ -20,6 +21,8 @@ from medsegany.io._volumes import READERS
 from medsegany.results import label_dtype
 from medsegany.types import Labels
 from medsegany.volume import Volume
+
+T = TypeVar("T")
 
 # What a format has a place for. DICOM SEG, once it is written here, is one more line of
 # `write_labels`; it needs the source's files, which `DicomSeries.files` has.
@@ -130,6 +133,9 @@ def _refuse_another_grid(
 ) -> None:
     if like is None:
         return
+    if not isinstance(like, Volume) and not hasattr(like, "shape"):
+        msg = f"like= is a Volume or a picture, got {type(like).__name__}."
+        raise InvalidInput(msg)
     shape = like.shape if isinstance(like, Volume) else like.shape[: labels.ndim]
     if labels.ndim == 2 and isinstance(like, Volume) and like.shape[0] == 1:
         shape = like.shape[1:]
@@ -178,7 +184,8 @@ def write_labels(
         colours: Label -> (red, green, blue), 0 to 255. Kept in NIfTI, NRRD and, up to 255 labels,
             PNG, which is then one of a palette: its numbers are still the labels, but some readers
             turn them into colours.
-        overwrite: Whether a file of that name is replaced. The source itself never is.
+        overwrite: Whether a file of that name is replaced. The source itself never is: a volume
+            knows its file, a picture is compared.
 
     Raises:
         InvalidInput: The labels lie on another grid, or are no labels; or there are names or
@@ -190,9 +197,9 @@ def write_labels(
     if kind not in _WRITTEN:
         msg = f"{path.name}: labels are written as {', '.join(_WRITTEN)}."
         raise FileError(msg)
-    array = _on_the_grid(np.asarray(labels), like, kind)
-    named = _checked_names(names or {}, kind)
-    coloured = _checked_colours(colours or {}, kind)
+    array = _on_the_grid(_as_array(labels), like, kind)
+    named = _checked_names(_mapping(names, "names"), kind)
+    coloured = _checked_colours(_mapping(colours, "colours"), kind)
     _refuse_the_source(path, like)
     if kind == ".png":
         atomically(path, lambda p: write_png(p, array, named, coloured), overwrite=overwrite)
@@ -214,6 +221,14 @@ def write_labels(
             write_itk(neighbour, array, source, named, coloured)
 
     atomically(path, write, overwrite=overwrite)
+
+
+def _as_array(labels: object) -> NDArray[Any]:
+    try:
+        return np.asarray(labels)
+    except ValueError as error:
+        msg = f"Labels are an array: {reason(error)}"
+        raise InvalidInput(msg) from error
 
 
 def _on_the_grid(labels: NDArray[Any], like: Volume | NDArray[Any], kind: str) -> Labels:
@@ -240,6 +255,14 @@ def _on_the_grid(labels: NDArray[Any], like: Volume | NDArray[Any], kind: str) -
     return cast("Labels", labels.astype(label_dtype(int(labels.max())), copy=False))
 
 
+def _mapping(given: Mapping[int, T] | None, what: str) -> Mapping[int, T]:
+    found = {} if given is None else given
+    if not hasattr(found, "items"):
+        msg = f"{what} is a mapping from label, such as {{1: ...}}; got {type(found).__name__}."
+        raise InvalidInput(msg)
+    return found
+
+
 def _checked_names(names: Mapping[int, str], kind: str) -> dict[int, str]:
     _refuse_without_place(names, kind, _NAMES, "names")
     for label, name in names.items():
@@ -255,7 +278,7 @@ def _checked_colours(colours: Mapping[int, Colour], kind: str) -> dict[int, Colo
     found: dict[int, Colour] = {}
     for label, colour in colours.items():
         _check_label(label, "colours")
-        numbers = [as_whole(c) for c in colour]
+        numbers = [as_whole(c) for c in np.asarray(colour).ravel()]
         if len(numbers) != 3 or not all(n is not None and 0 <= n <= 255 for n in numbers):
             msg = f"colours[{label}] is (red, green, blue), each 0 to 255; got {colour!r}."
             raise InvalidInput(msg)
@@ -265,8 +288,8 @@ def _checked_colours(colours: Mapping[int, Colour], kind: str) -> dict[int, Colo
 
 def _check_label(label: object, what: str) -> None:
     number = as_whole(label)
-    if number is None or not 0 <= number <= np.iinfo(np.uint16).max:
-        msg = f"{what} goes from labels, whole numbers up to 65535; got {label!r}."
+    if number is None or not 1 <= number <= np.iinfo(np.uint16).max:
+        msg = f"{what} goes from labels, whole numbers from 1 to 65535; got {label!r}."
         raise InvalidInput(msg)
 
 
@@ -277,11 +300,12 @@ def _refuse_without_place(given: Mapping[int, Any], kind: str, have: set[str], w
 
 
 def _refuse_the_source(path: Path, like: Volume | NDArray[Any]) -> None:
-    if not isinstance(like, Volume) or like.file_id is None:
-        return
     try:
-        same = identity(path) == like.file_id
-    except (OSError, ValueError):  # there is nothing of that name
+        if isinstance(like, Volume):
+            same = like.file_id is not None and identity(path) == like.file_id
+        else:  # which does not know where it is from
+            same = ending(path) == ".png" and np.array_equal(read_pixels(path), like)
+    except (OSError, ValueError, FileError):  # there is nothing of that name, or nothing to lose
         return
     if same:
         msg = f"{path} is the image itself: its labels need a name of their own."

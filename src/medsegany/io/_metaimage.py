@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from medsegany._lps import affine_from_lps
 from medsegany.errors import FileError
 from medsegany.io._files import identity, reading, refuse_a_swollen_header
-from medsegany.io._frame import one_of_several, the_only
+from medsegany.io._frame import which
 from medsegany.types import Affine
 from medsegany.volume import Volume
 
@@ -47,13 +47,12 @@ def read_metaimage(path: Path, frame: int | None) -> Volume:
             raise FileError(msg)
         channels = shape[-1]
         if len(shape) == 5:
-            data = data[..., 0]
-            voxels = data[one_of_several(path, frame, shape[0])].copy()
+            voxels = data[which(path, frame, shape[0]), ..., 0].copy()
         elif channels == 1 or (channels == 3 and data.dtype == np.uint8):
-            the_only(path, frame)
+            which(path, frame, 1)
             voxels = data[..., 0] if channels == 1 else data
         else:
-            voxels = data[..., one_of_several(path, frame, channels, "channels")].copy()
+            voxels = data[..., which(path, frame, channels, "channels")].copy()
         return Volume(voxels, affine, file_id=identity(path))
 
 
@@ -62,6 +61,8 @@ def _header(file: IO[bytes]) -> dict[str, str]:
     header: dict[str, str] = {}
     while "ElementDataFile" not in header:
         line = file.readline(_LONGEST_HEADER)
+        if line and not line.strip():
+            continue
         if not line or file.tell() > _LONGEST_HEADER or b"=" not in line:
             msg = "its header is cut off, damaged, or none"
             raise ValueError(msg)
@@ -75,8 +76,13 @@ def _numbers(header: dict[str, str], *keys: str) -> list[float]:
     return next(([float(n) for n in header[key].split()] for key in keys if key in header), [])
 
 
-def _true(header: dict[str, str], key: str) -> bool:
-    return header.get(key, "").strip().lower() in {"true", "1"}
+def _true(header: dict[str, str], *keys: str, otherwise: str = "F") -> bool:
+    """As ITK reads it, by the first letter; what is neither yes nor no is refused."""
+    word = next((header[key] for key in keys if key in header), otherwise)
+    if word[:1] not in set("TtYy1FfNn0"):
+        msg = f"{keys[0]} is True or False, got {word!r}"
+        raise ValueError(msg)
+    return word[:1] in set("TtYy1")
 
 
 def _shape(header: dict[str, str], path: Path) -> tuple[int, ...]:
@@ -93,27 +99,32 @@ def _shape(header: dict[str, str], path: Path) -> tuple[int, ...]:
 def _voxels(
     file: IO[bytes], header: dict[str, str], path: Path, shape: tuple[int, ...]
 ) -> NDArray[np.generic]:
-    if header.get("BinaryData", "True").lower() == "false":
+    if not _true(header, "BinaryData", otherwise="T"):
         msg = f"{path} keeps its voxels as text, which is not read here."
         raise FileError(msg)
-    swapped = _true(header, "BinaryDataByteOrderMSB") or _true(header, "ElementByteOrderMSB")
-    kind = header["ElementType"]
+    swapped = _true(header, "BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+    kind = header["ElementType"].removesuffix("_ARRAY")
     if kind not in _TYPES:
         msg = f"{path} has elements of type {kind}; there are {', '.join(_TYPES)}."
         raise FileError(msg)
     dtype = np.dtype((">" if swapped else "<") + _TYPES[kind])
     promised = prod(shape) * dtype.itemsize
     name = header["ElementDataFile"]
+    skip = int(header.get("HeaderSize", "0"))
     if name.upper() == "LOCAL":
+        if skip > 0:
+            msg = f"{path} has HeaderSize {skip} and its voxels in the same file: one is wrong."
+            raise FileError(msg)
+        if skip == -1:
+            file.seek(path.stat().st_size - promised)
         content = _content(file, header, path, promised)
     else:
         where = path.parent / name
         # A header from somewhere else does not choose which of the user's files is read.
-        if Path(name).name != name or not where.is_file():
+        if where.parent != path.parent or not where.is_file():
             msg = f"{path} keeps its voxels in {name!r}; a file in the same folder is needed."
             raise FileError(msg)
         with where.open("rb") as other:
-            skip = int(header.get("HeaderSize", "0"))
             other.seek(where.stat().st_size - promised if skip == -1 else max(skip, 0))
             content = _content(other, header, where, promised)
     data = np.frombuffer(content, dtype).reshape(shape)
@@ -141,6 +152,9 @@ def _affine(header: dict[str, str]) -> Affine:
     spacing = _numbers(header, "ElementSpacing", "ElementSize") or [1.0] * dims
     matrix = _numbers(header, "TransformMatrix", "Rotation", "Orientation")
     origin = _numbers(header, "Offset", "Position", "Origin") or [0.0] * dims
+    if len(spacing) != dims or len(origin) != dims:
+        msg = f"{dims} dimensions have as many spacings and origins, got {spacing} and {origin}"
+        raise ValueError(msg)
     # Rows are the directions of i, j and k.
     directions = np.reshape(matrix, (dims, dims)) if matrix else np.eye(dims)
     steps = directions[:3, :3].T * np.array(spacing[:3])

@@ -2,28 +2,31 @@
 
 import gzip
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from xml.etree import ElementTree as ET
 
 import numpy as np
 from attrs import evolve
 from numpy.typing import NDArray
 
-from medsegany.errors import FileError
+from medsegany.errors import FileError, InvalidGeometry
 from medsegany.io._files import identity, reading, refuse_a_swollen_header
-from medsegany.io._frame import one_of_several, the_only
+from medsegany.io._frame import which
 from medsegany.volume import Volume
 
 if TYPE_CHECKING:
     import nibabel as nib
 
-Colour = tuple[int, int, int]
+Colour: TypeAlias = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
 
 KIND = "NIfTI"
 # Connectome Workbench keeps a table of labels in a header extension of this code; TotalSegmentator
 # keeps the same table in the first one, of code 0.
 _TABLE = 30
 _UNNAMED = 0
+_ALIGNED = 2
+_MOST_IN_NIFTI_1 = 32767
 _LEVEL = 6  # labels are mostly zeros: packed well, they are packed fast too
 _NO_LABEL = "???"  # what Workbench calls the background
 
@@ -33,10 +36,9 @@ def read_nifti(path: Path, frame: int | None) -> Volume:
     with reading(path, KIND):
         image = _load(path)
         if len(image.shape) == 3:
-            the_only(path, frame)
+            which(path, frame, 1)
         elif len(image.shape) == 4:
-            index = one_of_several(path, frame, image.shape[3])
-            image = image.slicer[..., index]
+            image = image.slicer[..., which(path, frame, image.shape[3])]
         else:
             msg = f"{path} has {len(image.shape)} dimensions, {image.shape}; a volume has three."
             raise FileError(msg)
@@ -46,10 +48,31 @@ def read_nifti(path: Path, frame: int | None) -> Volume:
 def _load(path: Path) -> "nib.Nifti1Image":
     import nibabel as nib  # noqa: PLC0415 -- keeps `import medsegany` fast
 
-    image = cast("nib.Nifti1Image", nib.load(path))
+    # Without a map of the file, its voxels are in memory once and not twice.
+    image = cast("nib.Nifti1Image", nib.load(path, mmap=False))
     promised = int(np.prod([int(n) for n in image.shape], dtype=object))
     refuse_a_swollen_header(path, promised * image.get_data_dtype().itemsize, KIND)
+    _refuse_odd_headers(path, image)
     return image
+
+
+def _refuse_odd_headers(path: Path, image: "nib.Nifti1Image") -> None:
+    """What nibabel passes over, and other tools take otherwise."""
+    import nibabel as nib  # noqa: PLC0415 -- keeps `import medsegany` fast
+
+    size = int(image.header["sizeof_hdr"])
+    with nib.openers.ImageOpener(str(path)) as file:
+        header = type(image.header)(file.read(size), check=False)  # nibabel has mended the other
+    if bytes(header["magic"].tobytes())[:3] in {b"ni1", b"ni2"}:
+        msg = f"{path} is the header of a .hdr and .img pair, without voxels of its own."
+        raise FileError(msg)
+    steps = header["pixdim"][1:4]
+    if int(header["sform_code"]) == 0 and not (steps > 0).all():
+        msg = (
+            f"{path} has pixdim {steps.tolist()}, which are its only steps; each is above zero. "
+            "A spacing of zero is a lost one."
+        )
+        raise InvalidGeometry(msg)
 
 
 def read_table(path: Path) -> dict[int, tuple[str, Colour | None]]:
@@ -91,11 +114,15 @@ def write_nifti(
     codes = like.nifti
     affine = like.affine.copy()
     affine[:3] /= codes.mm  # back to the unit of the file
-    in_sform = codes.sform_code > 0 or codes.qform_code == 0
-    image = nib.Nifti1Image(labels.T, affine)
+    # Version 1 counts voxels in 16 bits.
+    kind: Any = nib.Nifti2Image if max(labels.shape) > _MOST_IN_NIFTI_1 else nib.Nifti1Image
+    image = kind(labels.T, affine)
     image.header.set_xyzt_units(*codes.units)
-    # A source without any code lies where its reader guesses; the result says where we read it.
-    image.set_sform(affine, (codes.sform_code or 2) if in_sform else 0)
+    sform_code = codes.sform_code
+    if codes.sform_code == codes.qform_code == 0 and not _is_a_guess(image, affine):
+        sform_code = _ALIGNED
+    # A source without codes lies where each reader guesses: so does its result, at the same place.
+    image.set_sform(affine, sform_code)
     if codes.qform is not None:
         # a shear cannot be held by the quaternion, the sform has it
         image.set_qform(codes.qform, codes.qform_code, strip_shears=True)
@@ -112,6 +139,11 @@ def write_nifti(
                 image.to_stream(packed)
         else:
             image.to_stream(file)
+
+
+def _is_a_guess(image: "nib.Nifti1Image", affine: NDArray[Any]) -> bool:
+    """Whether the affine is what nibabel makes of a header without codes."""
+    return bool(np.allclose(image.header.get_base_affine(), affine, atol=1e-3))
 
 
 def _table(names: dict[int, str], colours: dict[int, Colour]) -> bytes:

@@ -66,10 +66,14 @@ def read_npz(path: str | Path, *, spacing_order: Literal["xyz", "zyx"] = "xyz") 
     labels, recist = content.get("gts"), content.get("recist")
     if voxels.ndim == 4 and voxels.shape[0] == 3 and voxels.shape[3] != 3:
         voxels = np.moveaxis(voxels, 0, -1)  # the paper's ultrasound files keep colour first
-    if voxels.ndim == 2 or (voxels.ndim == 3 and voxels.shape[2] == 3):
+    picture = voxels.ndim == 3 and voxels.shape[2] == 3 and not _same(labels, voxels)
+    if voxels.ndim == 2 or picture:
         voxels = voxels[None]
         labels = None if labels is None else labels[None]
-        recist = None if recist is None or recist.ndim != 2 else recist[None]
+        recist = recist[None] if recist is not None and recist.ndim == 2 else recist
+    if recist is not None and recist.shape != voxels.shape[:3]:
+        msg = f"{path} has 'recist' of shape {recist.shape} for 'imgs' of shape {voxels.shape}."
+        raise FileError(msg)
     if labels is not None and (labels.dtype.kind not in "biu" or labels.shape != voxels.shape[:3]):
         msg = (
             f"{path} has {labels.dtype} 'gts' of shape {labels.shape} for 'imgs' of shape "
@@ -79,6 +83,11 @@ def read_npz(path: str | Path, *, spacing_order: Literal["xyz", "zyx"] = "xyz") 
     with reading(path, KIND):
         volume = Volume(voxels, grid(content, spacing_order, path), file_id=identity(path))
     return NpzCase(volume, labels, content.get("boxes"), recist)
+
+
+def _same(labels: NDArray[Any] | None, voxels: NDArray[Any]) -> bool:
+    """Whether labels tell that three columns are columns, and not red, green and blue."""
+    return labels is not None and labels.shape == voxels.shape
 
 
 def grid(

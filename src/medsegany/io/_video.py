@@ -18,6 +18,8 @@ from medsegany.types import Image
 
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"}
 
+# Formats whose seeking can be relied on; an MPEG program stream gives frames wrong times after it.
+_SEEKABLE = ("mov,", "matroska", "avi", "asf")
 _KEPT_BYTES = 128 << 20  # of frames decoded on the way to one that was asked for
 
 
@@ -48,6 +50,14 @@ class VideoFile(Sequence[Image]):
         return len(self._times)
 
     def __iter__(self) -> Iterator[Image]:
+        count = 0
+        for count, image in enumerate(self._decoded(), start=1):  # noqa: B007 -- used below
+            yield image
+        if count != len(self):
+            msg = f"{self.path} is damaged: {count} of its {len(self)} frames could be decoded."
+            raise FileError(msg)
+
+    def _decoded(self) -> Iterator[Image]:
         with self._opened() as (container, stream):
             for frame in container.decode(stream):
                 yield _rgb(frame)
@@ -81,13 +91,15 @@ class VideoFile(Sequence[Image]):
     def _times(self) -> list[int]:
         """The time of every frame, in order, read from the packets without decoding them."""
         with self._opened() as (container, stream):
+            seekable = container.format.name.startswith(_SEEKABLE)
             packets = [p for p in container.demux(stream) if p.size and not p.is_discard]
         times = sorted({p.pts for p in packets if p.pts is not None})
-        if times and len(times) == len(packets) and self._begins_with(times[:8]):
+        told = seekable and times and len(times) == len(packets)
+        if told and self._begins_with(times[:8]):
             return times
         # Files without times, or with some that lie: counted by decoding, found by decoding.
         self._seekable = False
-        return list(range(sum(1 for _ in self)))
+        return list(range(sum(1 for _ in self._decoded())))
 
     _seekable = True
 
@@ -104,12 +116,13 @@ class VideoFile(Sequence[Image]):
             self._ahead = self._from(wanted)
         for index, image in self._ahead:
             self._next = index + 1
+            image.setflags(write=False)  # it is handed out again
             self._kept[index] = image
             while len(self._kept) > max(1, _KEPT_BYTES // image.nbytes):
                 self._kept.popitem(last=False)
             if index == wanted:
                 return
-        msg = f"{self.path} ends before frame {wanted}; by its header it has {len(self)}."
+        msg = f"{self.path} is damaged: frame {wanted} of {len(self)} cannot be decoded."
         raise FileError(msg)
 
     def _from(self, wanted: int) -> Generator[tuple[int, Image], None, None]:
@@ -126,7 +139,7 @@ class VideoFile(Sequence[Image]):
                     yield index, _rgb(frame)
                 if early:
                     return
-        yield from enumerate(self)
+        yield from enumerate(self._decoded())
 
 
 class Clip(Sequence[Image]):

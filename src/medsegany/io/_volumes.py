@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from medsegany.errors import FileError, InvalidInput
-from medsegany.io._dicom import read_dicom
+from medsegany.io._dicom import Stack, read_dicom
 from medsegany.io._dicom_header import is_dicom
 from medsegany.io._display import displayed
 from medsegany.io._files import ending, existing, is_folder, looks_like, reading
-from medsegany.io._frame import the_only
+from medsegany.io._frame import which
 from medsegany.io._metaimage import read_metaimage
 from medsegany.io._nifti import read_nifti
 from medsegany.io._npz import read_npz
@@ -18,7 +18,7 @@ from medsegany.volume import Volume
 
 
 def _read_npz(path: Path, frame: int | None) -> Volume:
-    the_only(path, frame)
+    which(path, frame, 1)
     return read_npz(path).volume
 
 
@@ -54,7 +54,8 @@ def read_volume(
         window: How intensities become display values; see `preprocess.to_display`. For CT a name
             such as "abdomen" or a `Window(level, width)`, for anything else "percentile". "raw"
             keeps the intensities. None leaves uint8 alone, takes percentiles for other data, and
-            refuses what is or looks like CT.
+            refuses what is or looks like CT. DICOM in which low means bright is inverted, but for
+            "raw".
         frame: Which volume of a 4D file or series, counted from 0.
         series: Which DICOM series of a folder, by its number (or its SeriesInstanceUID), when
             there are several; `io.dicom_series(folder)` lists them. Localizers are left out unless
@@ -71,13 +72,16 @@ def read_volume(
             missing or lie unevenly.
         MissingDependency: DICOM in a compression for which no decoder is installed.
     """
-    volume, modality = _read(path, frame, series)
-    return displayed(volume, path, window, modality)
+    found = _read(path, frame, series)
+    shown = displayed(found.volume, path, window, found.modality)
+    if found.inverted and window != "raw":
+        return shown.with_voxels(255 - shown.voxels, "inverted (MONOCHROME1)")
+    return shown
 
 
 def _read(
     path: str | Path | Sequence[str | Path], frame: int | None, series: int | str | None
-) -> tuple[Volume, str]:
+) -> Stack:
     if not isinstance(path, (str, Path)):
         with reading(Path(), "DICOM"):
             return read_dicom(path, series, frame)
@@ -93,7 +97,7 @@ def _read(
     if series is not None:
         msg = f"series={series!r} is for DICOM, and {path.name} is not."
         raise InvalidInput(msg)
-    return read(existing(path), frame), ""
+    return Stack(read(existing(path), frame), modality="", inverted=False)
 
 
 def _of_no_known_kind(path: Path) -> str:

@@ -1,7 +1,8 @@
 """Tracked videos: a label map per frame, and a film to look at."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from attrs import frozen
 
 from medsegany import overlays
 from medsegany.errors import FileError, InvalidInput
-from medsegany.io._files import atomically, reason
+from medsegany.io._files import atomically, reason, replacing, shortened, writing
 from medsegany.io._frames import read_frames
 from medsegany.io._png import write_png
 from medsegany.results import Segmentation, label_dtype
@@ -63,46 +64,40 @@ def write_video(
         FileError: The folder is not empty, or cannot be written.
         InvalidInput: There are more or fewer frames than results, or they differ in size.
     """
+    rate = _rate(fps)
     frames = read_frames(like) if isinstance(like, (str, Path)) else like
     if isinstance(frames, Iterator):
         msg = "like= is gone through a second time, and an iterator is used up: give a sequence."
         raise InvalidInput(msg)
     folder = Path(folder)
-    masks = folder / "masks"
-    _empty(folder)
-    _make(masks)
+    masks, film = folder / "masks", folder / "overlay.mp4"
+    _make_empty(folder, masks)
+    saved = _save(masks, _pairs(frames, tracked))
     if not overlay:
-        return WrittenVideo(masks, None, sum(1 for _ in _save(masks, _pairs(frames, tracked))))
-    film = folder / "overlay.mp4"
-    rate = fps or getattr(frames, "fps", None) or _FPS
+        return WrittenVideo(masks, None, sum(1 for _ in saved))
+    rate = rate or getattr(frames, "fps", None) or _FPS
     count = 0
-
-    def write(neighbour: Path) -> None:
-        nonlocal count
-        with _film(neighbour, rate) as add:
-            for image, labels in _save(masks, _pairs(frames, tracked)):
-                add(_drawn(image, labels))
-                count += 1
-
-    atomically(film, write)
+    with replacing(film) as neighbour, _encoder(neighbour, film, rate) as add:
+        for count, (image, labels) in enumerate(saved, start=1):  # noqa: B007 -- used below
+            add(_drawn(image, labels))
     return WrittenVideo(masks, film, count)
 
 
-def _empty(folder: Path) -> None:
+def _rate(fps: float | None) -> float | None:
+    if fps is not None and not (type(fps) in {int, float} and 0 < fps < math.inf):
+        msg = f"fps is a number above zero, got {fps!r}."
+        raise InvalidInput(msg)
+    return fps
+
+
+def _make_empty(folder: Path, masks: Path) -> None:
     try:
         if folder.exists() and any(folder.iterdir()):
             msg = f"The folder {folder} is not empty: masks of several videos would mix."
             raise FileError(msg)
+        masks.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        msg = f"{folder} cannot be written to: {reason(error)}"
-        raise FileError(msg) from error
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"The folder {folder} cannot be made: {reason(error)}"
+        msg = f"The folder {shortened(folder)} cannot be made: {reason(error)}"
         raise FileError(msg) from error
 
 
@@ -113,11 +108,16 @@ def _pairs(
     index = -1
     for index, found in enumerate(tracked):
         image = next(images, None)
-        if image is None or found.index != index:
-            have = f"frame {index} of like=" if image is None else f"a result of frame {index}"
-            msg = f"There is a result of frame {found.index}, and no {have}."
+        if found.index != index:
+            msg = f"The results skip from frame {index - 1} to {found.index}: start from frame 0."
+            raise InvalidInput(msg)
+        if image is None:
+            msg = f"There is a result of frame {index}, and like= has {index} frames."
             raise InvalidInput(msg)
         yield image, found
+    if index == -1:
+        msg = "There are no results: was the tracking used up before? It yields every frame once."
+        raise InvalidInput(msg)
     if next(images, None) is not None:
         msg = f"There are {index + 1} results, and more frames than that."
         raise InvalidInput(msg)
@@ -147,27 +147,50 @@ def _drawn(image: Image, labels: Labels) -> Image:
 
 
 @contextmanager
-def _film(path: Path, fps: float) -> Iterator[Any]:
-    """A function that adds a frame to an MP4."""
+def _encoder(path: Path, film: Path, fps: float) -> Iterator[Callable[[Image], None]]:
+    """A function that adds a frame to an MP4.
+
+    Args:
+        path: Where it is written.
+        film: How it will be called.
+        fps: Frames a second.
+    """
     import av  # noqa: PLC0415 -- heavy, and only videos need it
 
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     stream: Any = None
-    with av.open(str(path), "w") as container:
+    with _encoding(film):
+        container = av.open(str(path), "w")
 
-        def add(image: Image) -> None:
-            nonlocal stream
-            # The format halves the size for colour, so sides are even: a last row is repeated.
-            height, width = image.shape[:2]
-            even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    def add(image: Image) -> None:
+        nonlocal stream
+        # The format halves the size for colour, so sides are even: a last row is repeated.
+        height, width = image.shape[:2]
+        even = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        with _encoding(film):
             if stream is None:
                 stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1000))
                 stream.height, stream.width = even.shape[:2]
                 stream.pix_fmt = "yuv420p"
-            for packet in stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")):
-                container.mux(packet)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
 
+    try:
         yield add
-        if stream is not None:
-            for packet in stream.encode(None):
-                container.mux(packet)
+        with _encoding(film):
+            container.mux(stream.encode(None))
+            container.close()
+    except BaseException:
+        with suppress(OSError, av.FFmpegError):  # which has been said
+            container.close()
+        raise
+
+
+@contextmanager
+def _encoding(film: Path) -> Iterator[None]:
+    import av  # noqa: PLC0415 -- heavy, and only videos need it
+
+    with writing(film):
+        try:
+            yield
+        except av.FFmpegError as error:
+            raise OSError(str(error)) from error
