@@ -2,24 +2,23 @@
 ====================================================================
 
 A box on the first frame of an ultrasound film, masks frame by frame as they are made, and new boxes
-where the first one no longer fits. The film shows a beating heart and comes with pydicom. medsegany
-does not read DICOM yet, so pydicom gives us its frames.
+where the first one no longer fits. The film shows a beating heart, and comes with pydicom.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Rectangle
 from pydicom.examples import get_path
-from pydicom.pixels.utils import pixel_array
 
 import medsegany
 from medsegany import Box
 
-frames = pixel_array(get_path("ybr_color"))
-print(frames.shape, frames.dtype)
+frames = medsegany.io.read_frames(get_path("ybr_color"))
+print(len(frames), "frames of", frames[0].shape, frames[0].dtype)
 
 # %%
-# Thirty frames, ``(T, H, W, 3)`` and ``uint8``. We want the cavity of the left ventricle.
+# Thirty frames, ``(H, W, 3)`` and ``uint8``, each decoded when it is asked for. We want the cavity
+# of the left ventricle.
 #
 # ``track_video`` computes nothing by itself: it hands out one frame each time it is asked, so the
 # first mask is there long before the last frame has been read. Frames may come from an array, a

@@ -14,7 +14,7 @@ from attrs import frozen
 from PIL import Image as Pillow
 
 from medsegany.errors import FileError
-from medsegany.io import read_volume, write_labels
+from medsegany.io import read_frames, read_volume, write_labels
 from medsegany.overlays import contact_sheet, overlay
 from medsegany.progress import OnProgress, no_progress
 from medsegany.prompts import Box
@@ -106,9 +106,8 @@ def _scan(segmenter: Segmenter, folder: Path, on_progress: OnProgress) -> Row:
 
 def _film(segmenter: Segmenter, folder: Path, on_progress: OnProgress) -> Row:
     from pydicom.examples import get_path  # noqa: PLC0415 -- only the demo needs it
-    from pydicom.pixels.utils import pixel_array  # noqa: PLC0415
 
-    frames: list[Image] = list(pixel_array(get_path("ybr_color")))
+    frames = read_frames(get_path("ybr_color"))
     masks = folder / "left-ventricle"
     masks.mkdir(exist_ok=True)
     tiles: list[Image] = []

@@ -169,7 +169,8 @@ def write_labels(
 ) -> None:
     """Write a label map beside its source: on the same grid, with the same affine.
 
-    In NIfTI the source's codes and units are kept too. The file appears under its name only when it
+    In NIfTI the source's codes and units are kept too; more than 32767 voxels along an axis make it
+    NIfTI-2, which ITK does not read. The file appears under its name only when it
     is complete. Nothing but the labels and their grid is written: no name, date or description of
     the source.
 
