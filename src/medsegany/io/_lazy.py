@@ -17,7 +17,7 @@ _SAMPLES = 8
 
 @frozen(eq=False)
 class LazyFrames(Sequence[Image], Generic[T]):
-    """A folder of pictures, the pages of a TIFF or the images of a DICOM film, as a sequence.
+    """Pictures of a folder, pages of a TIFF, images of a DICOM film, part of a video: a sequence.
 
     Attributes:
         sources: What tells each frame: a path, a page, a number.
@@ -39,7 +39,8 @@ class LazyFrames(Sequence[Image], Generic[T]):
     def __getitem__(self, index: slice) -> "LazyFrames[T]": ...
     def __getitem__(self, index: int | slice) -> "Image | LazyFrames[T]":
         if isinstance(index, slice):
-            return evolve(self, sources=self.sources[index])
+            every = None if self.fps is None else self.fps / abs(index.step or 1)
+            return evolve(self, sources=self.sources[index], fps=every)
         return self.shown(self._read(self.sources[index]))
 
     def __iter__(self) -> Iterator[Image]:

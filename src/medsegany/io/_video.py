@@ -14,6 +14,7 @@ import numpy as np
 
 from medsegany.errors import FileError
 from medsegany.io._files import reading
+from medsegany.io._lazy import LazyFrames
 from medsegany.types import Image
 
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"}
@@ -65,10 +66,13 @@ class VideoFile(Sequence[Image]):
     @overload
     def __getitem__(self, index: int) -> Image: ...
     @overload
-    def __getitem__(self, index: slice) -> "Clip": ...
-    def __getitem__(self, index: int | slice) -> "Image | Clip":
+    def __getitem__(self, index: slice) -> LazyFrames[int]: ...
+    def __getitem__(self, index: int | slice) -> Image | LazyFrames[int]:
         if isinstance(index, slice):
-            return Clip(self, range(len(self))[index])
+            return LazyFrames(range(len(self)), self.fps, self._frame)[index]
+        return self._frame(index)
+
+    def _frame(self, index: int) -> Image:
         wanted = range(len(self))[index]
         if wanted not in self._kept:
             self._decode_up_to(wanted)
@@ -140,35 +144,6 @@ class VideoFile(Sequence[Image]):
                 if early:
                     return
         yield from enumerate(self._decoded())
-
-
-class Clip(Sequence[Image]):
-    """Some frames of a video, as a sequence.
-
-    Attributes:
-        video: Where they are from.
-        frames: Which ones.
-    """
-
-    def __init__(self, video: VideoFile, frames: range) -> None:
-        self.video, self.frames = video, frames
-
-    @property
-    def fps(self) -> float:
-        """Frames a second."""
-        return self.video.fps / abs(self.frames.step)
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    @overload
-    def __getitem__(self, index: int) -> Image: ...
-    @overload
-    def __getitem__(self, index: slice) -> "Clip": ...
-    def __getitem__(self, index: int | slice) -> "Image | Clip":
-        if isinstance(index, slice):
-            return Clip(self.video, self.frames[index])
-        return self.video[self.frames[index]]
 
 
 def _rgb(frame: Any) -> Image:  # noqa: ANN401 -- PyAV is imported late
