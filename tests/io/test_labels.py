@@ -118,6 +118,11 @@ class TestPng:
         io.write_labels(tmp_path / "a.png", labels[:1], like=one)
         assert io.read_labels(tmp_path / "a.png", like=one).labels.shape == (4, 5)
 
+    def test_grey_that_is_stored_as_colours_is_grey(self, tmp_path, noise):
+        labels = noise(5, 6) % 3
+        Image.fromarray(np.stack([labels] * 3, axis=-1)).save(tmp_path / "a.png")
+        np.testing.assert_array_equal(io.read_labels(tmp_path / "a.png").labels, labels)
+
     def test_a_photograph_is_no_label_map(self, tmp_path, noise):
         Image.fromarray(noise(5, 6, 3)).save(tmp_path / "a.png")
         with pytest.raises(errors.FileError, match="picture in RGB"):

@@ -37,10 +37,12 @@ def read_png(path: Path) -> tuple[NDArray[Any], dict[int, tuple[str, Colour | No
     from PIL import Image as Pillow  # noqa: PLC0415 -- a fast import
 
     with reading(path, "PNG"), Pillow.open(path) as picture:
-        if picture.mode not in {"1", "L", "P", "I;16", "I;16B", "I"}:
+        values = np.array(picture)
+        if picture.mode in {"RGB", "RGBA"} and (values[..., :3] == values[..., :1]).all():
+            values = values[..., 0]  # grey, stored as colours
+        elif picture.mode not in {"1", "L", "P", "I;16", "I;16B", "I"}:
             msg = f"{path} is a picture in {picture.mode}; the labels of a PNG are grey values."
             raise FileError(msg)
-        values = np.array(picture)
         palette = np.array(picture.getpalette() or []).reshape(-1, 3)
         texts = dict(getattr(picture, "text", {}))
     words: dict[int, tuple[str, Colour | None]] = {}
