@@ -153,8 +153,10 @@ _HOMES = {
     "medsegany.propagation": "ByBox ByMemory",
     "medsegany.io": "Colour DicomSeries LabelMap NpzCase WrittenVideo",
     "medsegany.world": "Region Space",
+    "medsegany.checkpoints": "State",
     "medsegany.errors": (
-        "CheckpointError FileError InvalidGeometry InvalidImage InvalidInput InvalidPrompt "
+        "CheckpointError DownloadError FileError InvalidGeometry InvalidImage InvalidInput "
+        "InvalidPrompt "
         "MedSegAnyError MissingDependency PromptNotSupported PropagationNotSupported UnknownModel"
     ),
 }

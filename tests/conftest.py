@@ -12,8 +12,9 @@ settings.load_profile("medsegany")
 
 @pytest.fixture(autouse=True)
 def _no_home(tmp_path, monkeypatch):
-    """No test finds weights that lie on this machine by chance."""
+    """No test finds weights that lie on this machine by chance, or fetches any."""
     monkeypatch.setenv("MEDSEGANY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MEDSEGANY_OFFLINE", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,8 @@ FLOORS = [
         "io",
         "cards",
         "checkpoints",
+        "_download",
+        "_folder",
         "overlays",
     },
     {"registry"},

@@ -16,7 +16,7 @@ from medsegany.progress import Progress, no_progress
 from medsegany.prompts import Box, MaskPrompt, Point
 from medsegany.propagation import ByBox, ByMemory
 from medsegany.protocols import EmbeddedImage, Segmenter, Tracking
-from medsegany.registry import load, models
+from medsegany.registry import load, models, save
 from medsegany.results import Segmentation, VolumeSegmentation
 from medsegany.volume import Volume
 
@@ -45,6 +45,7 @@ __all__ = [
     "preprocess",
     "prompts",
     "propagation",
+    "save",
 ]
 
 

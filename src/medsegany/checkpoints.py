@@ -1,11 +1,19 @@
-"""Files of weights: where they lie, and which model a file is."""
+"""Files of weights: where they lie, how they get there, and which model a file is."""
 
-import hashlib
+import logging
 import os
 from pathlib import Path
+from typing import Literal, TypeAlias
 
-from medsegany.cards import CARDS, ModelCard
-from medsegany.errors import CheckpointError
+from medsegany._download import download, file_sha256
+from medsegany.cards import BY_NAME, CARDS, ModelCard
+from medsegany.errors import CheckpointError, FileError, InvalidInput, UnknownModel
+from medsegany.progress import OnProgress, no_progress
+
+_log = logging.getLogger("medsegany")
+
+State: TypeAlias = Literal["verified", "pinned", "unknown", "missing", "wrong", "none"]
+"""What is known of a model's weights on this machine; see `verify`."""
 
 
 def home() -> Path:
@@ -15,6 +23,12 @@ def home() -> Path:
     """
     given = os.environ.get("MEDSEGANY_HOME")
     return Path(given).expanduser() if given else Path.home() / ".cache" / "medsegany"
+
+
+def offline() -> bool:
+    """Whether nothing may be downloaded: `$MEDSEGANY_OFFLINE` is set, and not to 0, no or false."""
+    said = os.environ.get("MEDSEGANY_OFFLINE", "").strip().lower()
+    return said not in {"", "0", "no", "false", "off"}
 
 
 def expected_path(card: ModelCard) -> Path | None:
@@ -32,6 +46,47 @@ def find(card: ModelCard) -> Path | None:
     return path
 
 
+def pull(model: str | ModelCard, *, on_progress: OnProgress = no_progress) -> Path:
+    """The weights of a model: those that are here, checked, or those that are published, fetched.
+
+    A download that broke off is resumed, and a file stands under its name only when it is whole and
+    its sha256 is the published one. Where none is published, that of the first download is noted
+    beside the file and asked for from then on. Proxies are taken from the environment.
+
+    Args:
+        model: A name from `medsegany.models()`, or a card.
+        on_progress: Told of bytes.
+
+    Returns:
+        The file.
+
+    Raises:
+        UnknownModel: There is no model of this name.
+        InvalidInput: The model has no weights.
+        DownloadError: It cannot be fetched, or `$MEDSEGANY_OFFLINE` forbids it.
+        CheckpointError: What is here, or what came, is not what was published.
+    """
+    card = _card(model)
+    path = expected_path(card)
+    if path is None or card.url is None:
+        msg = f"{card.name} has no weights: there is nothing to fetch."
+        raise InvalidInput(msg)
+    if path.is_file():
+        return require(card)
+    _refuse_offline(card, path)
+    pinned = _pin(path)
+    found = download(
+        card.url,
+        path,
+        size=card.bytes,
+        sha256=card.sha256 or pinned,
+        on_progress=on_progress,
+    )
+    if card.sha256 is None and pinned is None:
+        _note(path, found, card)
+    return path
+
+
 def require(card: ModelCard) -> Path:
     """The weights of a model on this machine, checked against their published hash.
 
@@ -41,26 +96,48 @@ def require(card: ModelCard) -> Path:
     path = expected_path(card)
     assert path is not None
     if not path.is_file():
-        size = f" ({card.bytes / 1e6:.0f} MB)" if card.bytes else ""
-        msg = (
-            f"The weights of {card.name} are not on this machine. Download {card.url}{size} and "
-            f"put the file at {path}, or say where it lies: "
-            f'load("{card.name}", checkpoint="path/to/{card.file_name}").'
-        )
-        raise CheckpointError(msg)
+        raise CheckpointError(_absent(card, path))
     if card.bytes is not None and path.stat().st_size != card.bytes:
         msg = (
             f"{path} has {path.stat().st_size} bytes, the published file {card.bytes}: "
             "was the download cut off? Delete it and download it again."
         )
         raise CheckpointError(msg)
-    if card.sha256 is not None and sha256(path) != card.sha256:
+    expected, found = card.sha256 or _pin(path), file_sha256(path)
+    if expected is None:
+        _note(path, found, card)
+    elif found != expected:
+        what = "is not the published file of" if card.sha256 else "has changed since it came for"
         msg = (
-            f"{path} is not the published file of {card.name}: its sha256 differs. Delete it and "
-            "download it again; weights of your own are loaded with checkpoint=."
+            f"{path} {what} {card.name}: its sha256 is {found}, and {expected} was expected. "
+            "Delete it and download it again; weights of your own are loaded with checkpoint=."
         )
         raise CheckpointError(msg)
     return path
+
+
+def verify(model: str | ModelCard) -> State:
+    """What is known of a model's weights on this machine.
+
+    Returns:
+        "verified": the published file. "pinned": no hash is published, and it is the file that came
+        first. "unknown": no hash is published, and none was noted yet. "wrong": another file, or
+        half of one. "missing": no file. "none": the model needs none.
+    """
+    card = _card(model)
+    path = expected_path(card)
+    if path is None:
+        return "none"
+    if not path.is_file():
+        return "missing"
+    expected = card.sha256 or _pin(path)
+    if card.bytes not in (None, path.stat().st_size):
+        return "wrong"
+    if expected is None:
+        return "unknown"
+    if file_sha256(path) != expected:
+        return "wrong"
+    return "verified" if card.sha256 else "pinned"
 
 
 def given(path: Path, card: ModelCard) -> Path:
@@ -87,11 +164,72 @@ def recognise(path: Path) -> ModelCard | None:
     size = path.stat().st_size
     if not any(card.bytes == size for card in CARDS):
         return None
-    found = sha256(path)
+    found = file_sha256(path)
     return next((card for card in CARDS if card.sha256 == found), None)
 
 
 def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)
+
+
+def _card(model: str | ModelCard) -> ModelCard:
+    if isinstance(model, ModelCard):
+        return model
+    if model not in BY_NAME:
+        msg = f"There is no model {model!r} with a card. Models: {', '.join(BY_NAME)}."
+        raise UnknownModel(msg)
+    return BY_NAME[model]
+
+
+def _absent(card: ModelCard, path: Path) -> str:
+    size = f" ({card.bytes / 1e6:.0f} MB)" if card.bytes else ""
+    return (
+        f"The weights of {card.name} are not on this machine. Download {card.url}{size} and "
+        f"put the file at {path}, or say where it lies: "
+        f'load("{card.name}", checkpoint="path/to/{card.file_name}").'
+    )
+
+
+def _refuse_offline(card: ModelCard, path: Path) -> None:
+    if offline():
+        msg = f"MEDSEGANY_OFFLINE forbids downloads. {_absent(card, path)}"
+        raise CheckpointError(msg)
+
+
+# --- where no hash is published ------------------------------------------------------------------
+
+
+def _pin_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _pin(path: Path) -> str | None:
+    """The hash noted beside a file, as `sha256sum` writes it."""
+    pin = _pin_file(path)
+    if not pin.is_file():
+        return None
+    try:
+        words = pin.read_text("utf-8").split()
+    except (OSError, ValueError) as error:
+        msg = f"{pin} cannot be read: {error}"
+        raise FileError(msg) from error
+    if not words or len(words[0]) != 64:
+        msg = f"{pin} holds no sha256. Delete it when you trust {path.name} as it is."
+        raise CheckpointError(msg)
+    return words[0]
+
+
+def _note(path: Path, found: str, card: ModelCard) -> None:
+    pin = _pin_file(path)
+    _log.warning(
+        "No hash of %s is published. That of the file here, %s, is noted in %s: from now on "
+        "another file of that name is refused.",
+        card.name,
+        found,
+        pin.name,
+    )
+    try:
+        pin.write_text(f"{found}  {path.name}\n", "utf-8")
+    except OSError as error:  # a folder that only somebody else may write to
+        _log.warning("%s cannot be written (%s), so the hash is not noted.", pin, error.strerror)

@@ -40,6 +40,10 @@ class CheckpointError(MedSegAnyError):
     """A file of weights is missing, broken, or belongs to another model."""
 
 
+class DownloadError(CheckpointError):
+    """A file of weights cannot be fetched: no connection, a server that refuses, a full disk."""
+
+
 class FileError(MedSegAnyError):
     """A file cannot be read or written, or holds something else than expected."""
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from attrs import evolve
 
 from medsegany import checkpoints
+from medsegany._folder import read_folder
 from medsegany.cards import BY_NAME, CARDS, ModelCard
 from medsegany.errors import CheckpointError, InvalidInput, MedSegAnyError, UnknownModel
+from medsegany.progress import on_terminal
 from medsegany.protocols import Segmenter
 
 if TYPE_CHECKING:
@@ -54,9 +56,11 @@ def load(
 
     Args:
         name_or_path: A name from `models()`, such as "sam2.1-t"; the entry point of another
-            package; or the path of a published file of weights, which is known by its hash.
+            package; the path of a published file of weights, which is known by its hash; or a
+            folder that `save` wrote.
         checkpoint: A file of weights for the model of that name. Without it the published file is
-            looked for in `checkpoints.home()`.
+            looked for in `checkpoints.home()`, and fetched when it is not there, see
+            `checkpoints.pull`; `$MEDSEGANY_OFFLINE` forbids that.
         device: "auto" (CUDA, else MPS, else CPU), "cpu", "cuda", "cuda:1", "mps".
         dtype: The precision to compute in: None for float32, or "bfloat16" or "float16".
         image_size: SAM2 only: the side in pixels of the square it looks at, instead of 1024. 512 is
@@ -67,13 +71,14 @@ def load(
     Raises:
         UnknownModel: There is no model of this name.
         CheckpointError: The weights are missing, broken, or those of another model.
+        DownloadError: The weights cannot be fetched.
         InvalidInput: An option that the model does not have.
     """
     name = str(name_or_path)
     if name not in BY_NAME and name in (plugins := _plugins()):
         _refuse(name, image_size=image_size, compile=compile or None)
         return _checked(plugins[name].load(), name, checkpoint, device, dtype)
-    card = BY_NAME[name] if name in BY_NAME else _of_file(Path(name), checkpoint)
+    card = BY_NAME[name] if name in BY_NAME else _of_path(Path(name), checkpoint)
     if card.family == "classical":
         _refuse(name, checkpoint=checkpoint, dtype=dtype, image_size=image_size)
         _refuse(name, compile=compile or None)
@@ -81,15 +86,23 @@ def load(
     if card.family != "sam2" and image_size not in (None, card.image_size):
         msg = f"{name} works at {card.image_size} px; image_size is an option of SAM2."
         raise InvalidInput(msg)
-    if name not in BY_NAME:
-        path = Path(name)  # known by its hash already
+    if card.path is not None:
+        path = card.path  # the user's file or folder, known by its hash
     elif checkpoint is None:
-        path = checkpoints.require(card)
+        path = _weights_of(card)
     else:
         path = checkpoints.given(Path(checkpoint), card)
     return _opener(card.family)(
         card, path=path, device=device, dtype=dtype, image_size=image_size, compile=compile
     )
+
+
+def _weights_of(card: ModelCard) -> Path:
+    """The published file, from this machine or else from where it is published."""
+    if checkpoints.offline() or checkpoints.find(card) is not None:
+        return checkpoints.require(card)
+    with on_terminal(f"fetching the weights of {card.name}") as report:
+        return checkpoints.pull(card, on_progress=report)
 
 
 def _opener(family: str) -> Callable[..., Segmenter]:
@@ -98,13 +111,33 @@ def _opener(family: str) -> Callable[..., Segmenter]:
     return opener
 
 
-def _of_file(path: Path, checkpoint: str | Path | None) -> ModelCard:
-    """The model of a published file that is given instead of a name."""
+def save(
+    segmenter: Segmenter, folder: str | Path, *, name: str, licence: str, base: str = ""
+) -> Path:
+    """Write a model into a folder that `load(folder)` reads: weights and a description.
+
+    Args:
+        segmenter: A SAM, SAM 2 or MedSAM model, as `load` gave it or trained further.
+        folder: New: nothing is replaced.
+        name: What the loaded model will be called.
+        licence: Of these weights; those they come from may ask for it to stay the same.
+        base: The model that was trained further, if any.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InvalidInput: The model has no weights that medsegany knows how to describe.
+        FileError: The folder exists already, or cannot be written.
+    """
+    write: Callable[..., Path] = import_module("medsegany.backends._folders").save
+    return write(segmenter, Path(folder), name=name, licence=licence, base=base)
+
+
+def _of_path(path: Path, checkpoint: str | Path | None) -> ModelCard:
+    """The model of a folder or a published file that is given instead of a name."""
     name = str(path)
-    if path.is_dir():
-        msg = f"{path} is a folder. Folders written by medsegany cannot be loaded yet."
-        raise CheckpointError(msg)
-    if not path.is_file():
+    if not path.exists():
         near = get_close_matches(name, BY_NAME, n=3, cutoff=0.4)
         msg = f"There is no model {name!r}"
         msg += " and no such file." if path.suffix else "."
@@ -114,6 +147,10 @@ def _of_file(path: Path, checkpoint: str | Path | None) -> ModelCard:
     if checkpoint is not None:
         msg = f"Two files of weights: {path} and checkpoint={checkpoint}. Give a name and one file."
         raise InvalidInput(msg)
+    return read_folder(path) if path.is_dir() else _of_file(path)
+
+
+def _of_file(path: Path) -> ModelCard:
     card = checkpoints.recognise(path)
     if card is None:
         msg = (
@@ -122,7 +159,7 @@ def _of_file(path: Path, checkpoint: str | Path | None) -> ModelCard:
             "MedSAM2 those of SAM 2.1 tiny: a guess could choose the wrong preprocessing.)"
         )
         raise CheckpointError(msg)
-    return card
+    return evolve(card, path=path)
 
 
 def _plugins() -> "dict[str, EntryPoint]":

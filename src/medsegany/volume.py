@@ -59,7 +59,10 @@ def _affine(value: ArrayLike) -> Affine:
         )
         raise InvalidGeometry(msg)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    if (spacing == 0).any() or abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-6:
+    with np.errstate(all="ignore"):  # of numbers too small to divide by
+        i, j, k = (affine[:3, :3] / spacing).T
+        volume = abs(i @ np.cross(j, k))
+    if not (spacing > 0).all() or not volume >= 1e-6:
         msg = (
             f"The affine is singular, so voxels have no place of their own:\n{affine}\n"
             "A spacing of zero is the usual reason."

@@ -1,5 +1,6 @@
 """Files of weights: which model they are for, and that they cannot run code."""
 
+import json
 import pickle
 
 import pytest
@@ -9,7 +10,7 @@ from segment_anything import sam_model_registry
 import medsegany
 from medsegany import Box, checkpoints, errors
 from medsegany.backends import _weights
-from medsegany.backends.sam2 import build
+from medsegany.backends.sam2 import Sam2Segmenter, build
 from medsegany.cards import BY_NAME, CARDS
 
 
@@ -163,7 +164,7 @@ class TestHere:
         with self.put(b"").open("wb") as file:
             file.truncate(self.card.bytes)  # sparse: takes no room
         assert checkpoints.find(self.card) is not None
-        with pytest.raises(errors.CheckpointError, match="sha256 differs"):
+        with pytest.raises(errors.CheckpointError, match="its sha256 is"):
             medsegany.load("sam2-t")
 
     def test_models_tells_what_is_here(self):
@@ -185,3 +186,102 @@ def test_a_published_file_is_known_by_its_hash(tmp_path, monkeypatch):
         medsegany.load("sam1-b", checkpoint=path)
     with pytest.raises(errors.CheckpointError, match="does not fit medsam"):
         medsegany.load(path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.manual_seed(0)
+    model = build("sam2.1/sam2.1_hiera_t", 128)
+    for p in model.parameters():
+        torch.nn.init.normal_(p, std=0.02)
+    segmenter = Sam2Segmenter(model, "mine", device="cpu")
+    folder = tmp_path_factory.mktemp("models") / "mine"
+    done = medsegany.save(segmenter, folder, name="mine", licence="MIT", base="sam2.1-t")
+    assert done == folder
+    return folder, segmenter
+
+
+class TestFolders:
+    """A model written by `save` is the same model when it is loaded."""
+
+    def test_it_comes_back_to_the_last_bit(self, folder, noise, assert_equal):
+        path, before = folder
+        after = medsegany.load(path, device="cpu")
+        assert after.name == "mine"
+        image = noise(40, 50)
+        ours, theirs = (s.segment_2d(image, Box(5, 6, 30, 20)) for s in (after, before))
+        assert_equal(ours.low_res_logits[1], theirs.low_res_logits[1])
+
+    def test_it_says_what_it_is(self, folder):
+        about = json.loads((folder[0] / "medsegany.json").read_text())
+        assert about["architecture"] == "sam2.1/sam2.1_hiera_t"
+        assert (about["name"], about["base"], about["licence"]) == ("mine", "sam2.1-t", "MIT")
+        assert (about["image_size"], about["parameters"]) == (128, BY_NAME["sam2.1-t"].parameters)
+        assert about["sha256"] == checkpoints.sha256(folder[0] / "model.safetensors")
+
+    def test_safetensors_are_weights_for_a_name_too(self, folder, noise, assert_equal):
+        path, before = folder
+        after = medsegany.load(
+            "sam2.1-t", checkpoint=path / "model.safetensors", device="cpu", image_size=128
+        )
+        image = noise(40, 50)
+        ours, theirs = (s.segment_2d(image, Box(5, 6, 30, 20)) for s in (after, before))
+        assert_equal(ours.low_res_logits[1], theirs.low_res_logits[1])
+
+    def test_nothing_is_replaced(self, folder):
+        with pytest.raises(errors.FileError, match="exists already"):
+            medsegany.save(folder[1], folder[0], name="x", licence="MIT")
+        assert sorted(p.name for p in folder[0].parent.iterdir()) == ["mine"]
+
+    def test_a_checkpoint_beside_a_folder_is_one_too_many(self, folder):
+        with pytest.raises(errors.InvalidInput, match="Two files"):
+            medsegany.load(folder[0], checkpoint="x.pt")
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"sha256": "0" * 64}, "is not what medsegany.json describes"),
+            ({"format": 2}, "a newer one"),
+            ({"family": "sam9"}, "family 'sam9'"),
+            ({"image_size": "128"}, "image_size '128'; a int was expected"),
+            (None, "cannot be read"),
+        ],
+    )
+    def test_a_folder_that_has_changed_is_refused(self, folder, tmp_path, change, words):
+        (tmp_path / "model.safetensors").symlink_to(folder[0] / "model.safetensors")
+        text = (folder[0] / "medsegany.json").read_text()
+        text = text[:40] if change is None else json.dumps(json.loads(text) | change)
+        (tmp_path / "medsegany.json").write_text(text)
+        with pytest.raises(errors.CheckpointError, match=words):
+            medsegany.load(tmp_path)
+
+    def test_any_other_folder_is_none(self, tmp_path):
+        with pytest.raises(errors.CheckpointError, match="no medsegany.json and no model"):
+            medsegany.load(tmp_path)
+
+    def test_a_damaged_file_is_no_safetensors(self, tmp_path):
+        (tmp_path / "x.safetensors").write_bytes(b"\xff" * 100)
+        with pytest.raises(errors.CheckpointError, match="safetensors"):
+            medsegany.load("sam2.1-t", checkpoint=tmp_path / "x.safetensors", device="cpu")
+
+    def test_a_model_without_weights_is_not_written(self, tmp_path):
+        with pytest.raises(errors.InvalidInput, match="no weights"):
+            medsegany.save(medsegany.load("classical"), tmp_path / "x", name="x", licence="MIT")
+        assert not list(tmp_path.iterdir())
+
+
+def test_published_weights_are_fetched_when_they_are_not_here(monkeypatch, tmp_path):
+    """And not when they are forbidden to be."""
+    asked = []
+
+    def pull(card, *, on_progress):
+        asked.append(card.name)
+        raise errors.DownloadError("no line")
+
+    monkeypatch.setattr(checkpoints, "pull", pull)
+    with pytest.raises(errors.CheckpointError, match="not on this machine"):
+        medsegany.load("sam2.1-t", device="cpu")
+    monkeypatch.delenv("MEDSEGANY_OFFLINE")
+    with pytest.raises(errors.DownloadError):
+        medsegany.load("sam2.1-t", device="cpu")
+    assert asked == ["sam2.1-t"]

@@ -31,6 +31,8 @@ def read(path: Path) -> State:
     Raises:
         CheckpointError: It holds something else than weights.
     """
+    if path.suffix == ".safetensors":
+        return _flat(_safetensors(path), path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a file's age or dialect: it loads, or it does not
@@ -47,6 +49,18 @@ def read(path: Path) -> State:
         msg = f"{path} cannot be read as weights: is it cut off, or another kind of file?"
         raise CheckpointError(msg) from error
     return _flat(content, path)
+
+
+def _safetensors(path: Path) -> State:
+    from safetensors import SafetensorError  # noqa: PLC0415 -- few files need it
+    from safetensors.torch import load_file  # noqa: PLC0415
+
+    try:
+        state: State = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        msg = f"{path} cannot be read as safetensors: {error}"
+        raise CheckpointError(msg) from error
+    return state
 
 
 def _flat(content: Any, path: Path) -> State:  # noqa: ANN401 -- whatever the file held
