@@ -120,9 +120,9 @@ def verify(model: str | ModelCard) -> State:
     """What is known of a model's weights on this machine.
 
     Returns:
-        "verified": the published file. "pinned": no hash is published, and it is the file that came
-        first. "unknown": no hash is published, and none was noted yet. "wrong": another file, or
-        half of one. "missing": no file. "none": the model needs none.
+        One word, "verified" for the published file; "pinned" where no hash is published, and it is
+        the file that came first; "unknown" where none was noted yet either; "wrong" for another
+        file, or half of one; "missing" for no file; "none" for a model that needs none.
     """
     card = _card(model)
     path = expected_path(card)
