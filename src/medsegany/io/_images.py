@@ -19,6 +19,7 @@ from medsegany.types import Image
 
 TIFF = {".tif", ".tiff"}
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", *TIFF}
+"""Endings of pictures."""
 
 _DEEP = {"I", "I;16", "I;16B", "I;16L", "F"}
 _BY_PILLOW = {"u1", "u2", "f4", "b1"}

@@ -18,6 +18,7 @@ from medsegany.io._lazy import LazyFrames
 from medsegany.types import Image
 
 VIDEOS = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"}
+"""Endings of videos."""
 
 # Formats whose seeking can be relied on; an MPEG program stream gives frames wrong times after it.
 _SEEKABLE = ("mov,", "matroska", "avi", "asf")

@@ -33,6 +33,9 @@ READERS: dict[str, Callable[[Path, int | None], Volume]] = {
     ".npz": _read_npz,
 }
 
+VOLUMES = frozenset(READERS)
+"""Endings of volumes; DICOM needs none."""
+
 
 def read_volume(
     path: str | Path | Sequence[str | Path],

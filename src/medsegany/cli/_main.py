@@ -1,15 +1,25 @@
-"""The command line."""
+"""All commands, and how the line ends: with 0, 1, 2, 3, 130 or 143."""
 
+import signal
+import sys
 from pathlib import Path
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from rich.progress import Progress as Bar, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 import medsegany
+from medsegany.cli import _common as common, _models
+from medsegany.cli._common import err as _err, out as _out
+from medsegany.cli._convert import convert
+from medsegany.cli._doctor import doctor
+from medsegany.cli._evaluate import evaluate
+from medsegany.cli._prompts import InOrder
+from medsegany.cli._segment import segment
+from medsegany.cli._track import track
 from medsegany.errors import MedSegAnyError
 from medsegany.progress import Progress
 from medsegany.registry import DEFAULT
@@ -21,19 +31,29 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-
-_out = Console()
-_err = Console(stderr=True)
+app.command(cls=InOrder)(segment)
+app.command(cls=InOrder)(track)
+app.command()(evaluate)
+app.add_typer(_models.app, name="models")
+app.command()(convert)
+app.command()(doctor)
 
 
 def main() -> None:
     """Run the command line; an error that medsegany raises is one paragraph and exit code 1."""
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
     except MedSegAnyError as error:
-        # The message is no markup: "[dicom]" in it is not a style.
-        _err.print(Text.assemble(("Error: ", "bold red"), str(error)), soft_wrap=True)
-        raise SystemExit(1) from error
+        if "--debug" in sys.argv:
+            raise
+        common.say_error(error)
+        raise SystemExit(common.FAILED) from error
+
+
+def _terminated(signum: int, _: FrameType | None) -> NoReturn:
+    """As Ctrl-C does it: what is half-written is removed on the way out."""
+    raise SystemExit(128 + signum)
 
 
 def _print_version(wanted: bool) -> None:
@@ -43,13 +63,14 @@ def _print_version(wanted: bool) -> None:
 
 
 @app.callback()
-def common(
+def common_options(
     version: Annotated[
         bool,
         typer.Option(
             "--version", callback=_print_version, is_eager=True, help="Print the version."
         ),
     ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
 ) -> None:
     """Options before the command."""
 
@@ -91,26 +112,3 @@ def demo(
             "`medsegany models` lists the models that do better.",
             highlight=False,
         )
-
-
-@app.command()
-def models() -> None:
-    """List the models, and which weights are on this machine."""
-    table = Table("name", "family", "parameters", "pixels", "licence", "MB", "here")
-    for card in medsegany.models():
-        table.add_row(
-            card.name,
-            card.family,
-            f"{card.parameters / 1e6:.1f} M" if card.parameters else "-",
-            str(card.image_size or "any"),
-            card.licence,
-            f"{card.bytes / 1e6:.0f}" if card.bytes else "-",
-            "yes" if card.here else "no",
-        )
-    _out.print(table)
-    folder = medsegany.checkpoints.home() / "checkpoints"
-    _out.print(f"Weights are looked for in {folder}", highlight=False, soft_wrap=True)
-
-
-if __name__ == "__main__":
-    main()

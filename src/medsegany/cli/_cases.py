@@ -1,0 +1,114 @@
+"""Which files are meant, and where their results go."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+from medsegany.errors import FileError, InvalidInput
+from medsegany.io import PICTURES, VIDEOS, VOLUMES, ending
+
+_WRITTEN = {".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".npz", ".png"}
+
+
+@frozen
+class Case:
+    """One input.
+
+    Attributes:
+        source: A file, or a folder of DICOM.
+        target: Where its result goes.
+        reference: Its label map, if any.
+        in_folder: Whether the user named the folder of results and not this one: it is made.
+    """
+
+    source: Path
+    target: Path
+    reference: Path | None = None
+    in_folder: bool = False
+
+    @property
+    def name(self) -> str:
+        """For tables."""
+        return self.source.name
+
+
+def stem(path: Path) -> str:
+    """The name without its ending, and without nnU-Net's channel number."""
+    kind = ending(path)
+    name = path.name[: len(path.name) - len(kind)] if kind and path.is_file() else path.name
+    return name.removesuffix("_0000")
+
+
+def find_cases(
+    inputs: Sequence[Path],
+    output: Path,
+    reference: Path | None,
+    *,
+    kinds: frozenset[str],
+    written: str | None = None,
+) -> list[Case]:
+    """The cases of a command; one when the output is a file, else one for each input.
+
+    Args:
+        inputs: Files and folders as given. A folder with files of these kinds stands for all of
+            them, any other folder is one case of DICOM.
+        output: A file for one case, a folder for several.
+        reference: A file for one case, a folder with files of the same names for several.
+        kinds: Endings of inputs.
+        written: Ending of results; None for that of the source, or the nearest that is written.
+
+    Raises:
+        FileError: There is nothing to do, or two inputs would have one result.
+        InvalidInput: Several inputs and one output.
+    """
+    sources = [source for path in inputs for source in _expanded(path, kinds)]
+    if ending(output) in _WRITTEN and not output.is_dir():
+        if len(sources) > 1:
+            msg = f"There are {len(sources)} inputs, and {output} is one file: give a folder."
+            raise InvalidInput(msg)
+        return [Case(sources[0], output, _reference_of(sources[0], reference))]
+    cases = []
+    for source in sources:
+        kind = _result_kind(source) if written is None else written
+        target = output / f"{stem(source)}{kind}"
+        cases.append(Case(source, target, _reference_of(source, reference), in_folder=True))
+    seen: dict[Path, Case] = {}
+    for case in cases:
+        other = seen.setdefault(case.target, case)
+        if other is not case:
+            msg = f"{other.name} and {case.name} would both be written to {case.target}."
+            raise FileError(msg)
+    return cases
+
+
+def _expanded(path: Path, kinds: frozenset[str]) -> list[Path]:
+    if not path.is_dir():
+        if not path.exists():
+            msg = f"There is no file or folder {path}."
+            raise FileError(msg)
+        return [path]
+    inside = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != ".")
+    found = [p for p in inside if ending(p) in kinds]
+    return found or [path]
+
+
+def _result_kind(source: Path) -> str:
+    kind = ending(source)
+    if kind in PICTURES:
+        return ".png"
+    return kind if kind in _WRITTEN else ".nii.gz"
+
+
+def _reference_of(source: Path, reference: Path | None) -> Path | None:
+    if reference is None or not reference.is_dir():
+        return reference
+    found = [p for p in sorted(reference.iterdir()) if p.is_file() and stem(p) == stem(source)]
+    if not found:
+        msg = f"The folder {reference} has no label map named as {source.name}."
+        raise FileError(msg)
+    return found[0]
+
+
+IMAGES = frozenset(PICTURES | set(VOLUMES))
+FILMS = frozenset(VIDEOS | {".npz", ".gif"})

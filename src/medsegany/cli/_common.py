@@ -1,0 +1,88 @@
+"""What all commands share: where words go, bars, options."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from medsegany.errors import InvalidInput, MedSegAnyError
+from medsegany.preprocess import WINDOWS, AnyWindow, Window
+from medsegany.progress import OnProgress, Progress
+
+# Data and tables go to standard output, everything else to standard error.
+out = Console()
+err = Console(stderr=True)
+
+OK, FAILED, USAGE, PARTIAL = 0, 1, 2, 3
+"""Exit codes: all is well; nothing worked; the command was not understood; a part failed."""
+
+Model: TypeAlias = Annotated[
+    str, typer.Option("--model", "-m", help="A name from `medsegany models`, or a folder or file.")
+]
+Checkpoint: TypeAlias = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Weights of that model, if not the published.")
+]
+Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+AsJson: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print results as JSON instead of a table.")
+]
+Overwrite: TypeAlias = Annotated[
+    bool, typer.Option("--overwrite", help="Replace results that are there already.")
+]
+WindowOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|LEVEL,WIDTH",
+        help=f"How grey values are shown; CT needs it: {', '.join(WINDOWS)}, or two numbers; "
+        "percentile for anything else.",
+    ),
+]
+
+
+def window_of(text: str | None) -> AnyWindow | None:
+    """A window by its name or by level and width."""
+    if text is None or "," not in text:
+        return text
+    level, _, width = text.partition(",")
+    try:
+        return Window(float(level), float(width))
+    except ValueError as error:
+        msg = f"--window {text}: a level and a width are needed, such as 40,400. {error}"
+        raise InvalidInput(msg) from error
+
+
+@contextmanager
+def bar(what: str) -> Iterator[OnProgress]:
+    """How far it is, on standard error; nothing where that is no terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[at]}"),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=err, transient=True, disable=not err.is_terminal) as shown:
+        task = shown.add_task(what, total=None, at="")
+
+        def show(progress: Progress) -> None:
+            at = f"{progress.done} of {progress.total or '?'} {progress.stage}"
+            shown.update(task, completed=progress.done, total=progress.total, at=at)
+
+        yield show
+
+
+def say_error(error: MedSegAnyError, before: str = "") -> None:
+    """One paragraph; the message is no markup: "[dicom]" in it is not a style."""
+    err.print(Text.assemble((f"{before}Error: ", "bold red"), str(error)), soft_wrap=True)
+
+
+def print_json(content: Mapping[str, Any] | list[Any]) -> None:
+    """Data for other programs."""
+    json.dump(content, sys.stdout, indent=2, allow_nan=False)
+    sys.stdout.write("\n")

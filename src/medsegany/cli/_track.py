@@ -1,0 +1,162 @@
+"""`medsegany track`: videos."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.table import Table
+
+from medsegany.cli import _common as common
+from medsegany.cli._cases import FILMS, Case, find_cases
+from medsegany.cli._prompts import Asked, in_order, on_frames
+from medsegany.cli._report import model_of, prompts_of, write_report
+from medsegany.cli._segment import Loaded, finish, input_hash, run_cases
+from medsegany.errors import FileError, InvalidInput
+from medsegany.io import read_frames, write_video
+from medsegany.progress import OnProgress
+from medsegany.protocols import Segmenter
+from medsegany.registry import DEFAULT
+
+Direction = Literal["forward", "backward", "both"]
+
+
+def track(
+    context: typer.Context,
+    inputs: Annotated[
+        list[Path],
+        typer.Argument(metavar="INPUT...", help="Videos, DICOM films, folders of frames."),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="DIR", help="A new folder; one inside it for each input."
+        ),
+    ],
+    box: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X0,Y0,X1,Y1@T", help="A box on frame T; without @T on frame 0."),
+    ] = None,
+    point: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y@T", help="A click on the object.")
+    ] = None,
+    negative_point: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y@T", help="A click where it is not.")
+    ] = None,
+    mask: Annotated[
+        list[str] | None, typer.Option(metavar="FILE[@T]", help="Its mask on frame T, a PNG.")
+    ] = None,
+    object_: Annotated[
+        list[int] | None,
+        typer.Option("--object", metavar="ID", help="The prompts after this are for object ID."),
+    ] = None,
+    model: common.Model = DEFAULT,
+    checkpoint: common.Checkpoint = None,
+    direction: Annotated[Direction, typer.Option(help="From the prompted frames.")] = "forward",
+    overlay: Annotated[
+        bool, typer.Option("--overlay/--no-overlay", help="Write a film to look at.")
+    ] = True,
+    window: common.WindowOption = None,
+    device: common.Device = "auto",
+    overwrite: common.Overwrite = False,
+    as_json: common.AsJson = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write what was done, as JSON.")
+    ] = None,
+    report_paths: Annotated[
+        bool, typer.Option("--report-paths", help="With the names of files, too.")
+    ] = False,
+) -> None:
+    """Follow objects through videos.
+
+    Each result is a folder with `masks/000000.png` and so on, the numbers of objects, and a film
+    to look at, `overlay.mp4`. It appears when it is complete.
+
+        medsegany track cine.mp4 --box 156,68,203,130 -o ventricle/
+    """
+    del box, point, negative_point, mask, object_  # read in their order, below
+    asked = in_order(context)
+    if not asked:
+        msg = "What is to be followed? Give --box, --point or --mask."
+        raise InvalidInput(msg)
+    shown = common.window_of(window)
+    several = len(inputs) > 1 or (len(inputs) == 1 and _holds_videos(inputs[0]))
+    if several:
+        cases = find_cases(inputs, output, None, kinds=FILMS, written="")
+    else:
+        cases = [Case(inputs[0], output)]
+    start = time.perf_counter()
+    done = Loaded(model, checkpoint, device)
+
+    def one(case: Case, tell: OnProgress) -> dict[str, Any]:
+        return _one(case, asked, done.get(), direction, shown, tell, overlay=overlay)
+
+    rows = run_cases(cases, overwrite, one)
+    if report is not None:
+        for row, case in zip(rows, cases, strict=True):
+            row["input_sha256"] = input_hash(case)
+        content = {
+            "model": model_of(model, checkpoint, device),
+            "direction": direction,
+            "prompts": prompts_of(asked, paths=report_paths),
+            "window": window,
+            "cases": rows,
+            "seconds": round(time.perf_counter() - start, 3),
+        }
+        write_report(report, "track", content, paths=report_paths)
+    finish(rows, cases, as_json=as_json, table=_table)
+
+
+def _holds_videos(path: Path) -> bool:
+    return path.is_dir() and any(p.suffix.lower() in FILMS for p in path.iterdir())
+
+
+def _one(
+    case: Case,
+    asked: list[Asked],
+    segmenter: Segmenter,
+    direction: Direction,
+    window: Any,  # noqa: ANN401 -- any window
+    tell: OnProgress,
+    *,
+    overlay: bool,
+) -> dict[str, Any]:
+    frames = read_frames(case.source, window=window)
+    built = on_frames(asked, frames[0])
+    # Beside the target and then renamed: a folder of that name is a whole result.
+    part = case.target.with_name(f".{case.target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        with segmenter.track_video(
+            frames, built.prompts, direction=direction, on_progress=tell
+        ) as tracking:
+            written = write_video(part, tracking, like=frames, overlay=overlay)
+        if case.target.exists():  # --overwrite
+            _remove(case.target)
+        part.rename(case.target)
+    except OSError as error:
+        msg = f"{case.target} cannot be written: {error.strerror or error}."
+        raise FileError(msg) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return {"frames": written.frames, "objects": sorted(built.prompts)}
+
+
+def _remove(folder: Path) -> None:
+    """An older result, and nothing else."""
+    inside = {p.name for p in folder.iterdir()} if folder.is_dir() else {""}
+    if not inside <= {"masks", "overlay.mp4"}:
+        msg = f"{folder} holds more than a result of track, so it is not replaced."
+        raise FileError(msg)
+    shutil.rmtree(folder)
+
+
+def _table(rows: list[dict[str, Any]], cases: list[Case]) -> Table:
+    table = Table("input", "frames", "objects", "seconds", "written to")
+    for row, case in zip(rows, cases, strict=True):
+        if "frames" in row:
+            objects = ", ".join(map(str, row["objects"]))
+            seconds = f"{row['seconds']:.1f}"
+            table.add_row(case.name, str(row["frames"]), objects, seconds, str(case.target))
+    return table

@@ -1,0 +1,213 @@
+"""The other commands, and how a command ends that is stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.data import get_testdata_file
+
+from medsegany import Volume, checkpoints, errors, io
+from medsegany.testing import phantoms
+
+
+class TestTrack:
+    def test_a_film_becomes_masks_and_a_film(self, run, tmp_path):
+        film = get_testdata_file("examples_ybr_color.dcm")
+        done = run("track", film, "--box", "156,68,203,130", "-o", tmp_path / "o", "--json")
+        assert done.code == 0, done.err
+        assert done.json()[0]["frames"] == 30
+        assert len(list((tmp_path / "o" / "masks").iterdir())) == 30
+        assert len(io.read_frames(tmp_path / "o" / "overlay.mp4")) == 30
+        assert [p.name for p in tmp_path.iterdir()] == ["o"]
+
+    def test_a_result_is_replaced_when_asked_and_nothing_else_is(self, run, tmp_path):
+        np.savez(tmp_path / "v.npz", imgs=phantoms.moving_disc(4)[0])
+        words = ["track", tmp_path / "v.npz", "--box", "5,10,30,40", "-o", tmp_path / "o"]
+        assert run(*words).code == 0
+        assert run(*words).code == 1
+        assert run(*words, "--overwrite", "--no-overlay").code == 0
+        assert [p.name for p in (tmp_path / "o").iterdir()] == ["masks"]
+        (tmp_path / "o" / "mine.txt").write_text("mine")
+        assert "holds more than a result" in run(*words, "--overwrite").err
+        assert (tmp_path / "o" / "mine.txt").is_file()
+
+    def test_without_a_prompt_it_asks_for_one(self, run, tmp_path):
+        np.savez(tmp_path / "v.npz", imgs=phantoms.moving_disc(4)[0])
+        done = run("track", tmp_path / "v.npz", "-o", tmp_path / "o")
+        assert done.code == 1
+        assert "Give --box" in done.err
+
+
+class TestEvaluate:
+    @pytest.fixture
+    def maps(self, tmp_path):
+        """The truth has 8 voxels of object 1, the prediction 4 of them: 2 * 4 / 12."""
+        grid = Volume(np.zeros((2, 4, 5), np.uint8), np.diag([1.0, 2, 3, 1]))
+        true, found = np.zeros((2, 2, 4, 5), np.uint8)
+        true[:, :2, :2], found[0, :2, :2] = 1, 1
+        true[1, 3, 4] = 2
+        for folder, labels in (("truth", true), ("found", found)):
+            (tmp_path / folder).mkdir()
+            for name in ("a", "b"):
+                io.write_labels(tmp_path / folder / f"{name}.nii.gz", labels, like=grid)
+        return tmp_path
+
+    def test_by_hand(self, run, maps):
+        done = run("evaluate", maps / "found/a.nii.gz", maps / "truth/a.nii.gz", "--json")
+        assert done.code == 0
+        assert done.json()[0]["dsc"] == {"1": pytest.approx(2 * 4 / 12, abs=1e-6), "2": 0}
+
+    def test_folders_go_by_names(self, run, maps):
+        done = run("evaluate", maps / "found", maps / "truth")
+        assert "mean of 4" in done.out
+        (maps / "found/b.nii.gz").unlink()
+        done = run("evaluate", maps / "found", maps / "truth")
+        assert done.code == 1
+        assert "1 of 2 true label maps have no prediction" in done.err
+
+    def test_another_grid_is_an_error(self, run, maps):
+        image = nib.load(maps / "found/a.nii.gz")
+        moved = nib.Nifti1Image(np.asanyarray(image.dataobj), np.diag([1.0, 2, 4, 1]))
+        nib.save(moved, maps / "found/a.nii.gz")
+        done = run("evaluate", maps / "found", maps / "truth")
+        assert done.code == 3
+        assert "lie up to 1 mm away" in done.err
+
+
+class TestConvert:
+    def test_labels_with_their_names(self, run, tmp_path):
+        grid = Volume(np.zeros((2, 4, 5), np.uint8), np.diag([1.0, 2, 3, 1]))
+        labels = np.ones(grid.shape, np.uint8)
+        io.write_labels(tmp_path / "a.nii.gz", labels, like=grid, names={1: "liver"})
+        words = ["convert", "--labels", tmp_path / "a.nii.gz"]
+        assert run(*words, tmp_path / "a.seg.nrrd").code == 0
+        assert io.read_labels(tmp_path / "a.seg.nrrd", like=grid).names == {1: "liver"}
+        done = run(*words, tmp_path / "a.mha")
+        assert done.code == 0
+        assert "no place for names" in done.err
+
+    def test_a_scan_becomes_a_challenge_s_case(self, run, tmp_path):
+        ct = get_testdata_file("CT_small.dcm")
+        assert "Modality CT" in run("convert", ct, tmp_path / "c.npz").err
+        done = run("convert", ct, tmp_path / "c.npz", "--window", "40,400")
+        assert done.code == 0, done.err
+        case = io.read_npz(tmp_path / "c.npz")
+        expected = io.read_volume(ct, window="abdomen")
+        np.testing.assert_array_equal(case.volume.voxels, expected.voxels)
+        np.testing.assert_allclose(case.volume.affine, expected.affine)
+
+
+class TestModels:
+    def test_they_are_listed(self, run):
+        assert "medsam2" in run("models").out
+        assert {m["name"] for m in run("models", "list", "--json").json()} > {"sam1-b", "classical"}
+
+    def test_where_weights_belong(self, run):
+        done = run("models", "path", "sam2.1-t")
+        assert done.code == 0
+        assert done.out.strip().endswith("home/checkpoints/sam2.1_hiera_tiny.pt")
+
+    def test_verify_says_what_is_wrong(self, run):
+        assert run("models", "verify").code == 0  # none is here, so none is wrong
+        path = checkpoints.expected_path(checkpoints.BY_NAME["sam2-t"])
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"x")
+        done = run("models", "verify", "--json")
+        assert done.code == 3
+        assert done.json()["sam2-t"] == "wrong"
+        assert run("models", "verify", "sam1-b").code == 1
+
+    def test_pull_offline_tells_where_to_put_it(self, run):
+        done = run("models", "pull", "sam2.1-t")
+        assert done.code == 1
+        assert "put the file at" in done.err
+
+    def test_pull_prints_the_path_alone_on_standard_output(self, run, monkeypatch, tmp_path):
+        def pull(card, *, on_progress):
+            if card.name == "sam1-b":
+                raise errors.DownloadError("no line")
+            return tmp_path / "x.pt"
+
+        monkeypatch.setattr(checkpoints, "pull", pull)
+        done = run("models", "pull", "sam2.1-t", "sam1-b")
+        assert done.code == 3
+        assert done.out.strip() == str(tmp_path / "x.pt")
+
+    def test_an_unknown_name(self, run):
+        assert "There is no model 'x'" in run("models", "pull", "x").err
+
+
+class TestDoctor:
+    def test_it_looks_at_everything(self, run):
+        done = run("doctor", "--json")
+        assert done.code == 0, done.out
+        said = done.json()
+        assert said["versions"]["torch"]
+        assert {c["what"] for c in said["checks"]} >= {"import sam2", "devices", "weights folder"}
+
+    def test_the_original_error_is_shown(self, run, monkeypatch):
+        from medsegany.cli import _doctor
+
+        monkeypatch.setattr(_doctor, "_IMPORTS", ("no_such_package",))
+        done = run("doctor")
+        assert done.code == 1
+        assert "ModuleNotFoundError: No module named 'no_such_package'" in done.out
+
+
+SLOW = """
+import sys, time
+from medsegany import cli, registry
+from medsegany.testing import FakeSegmenter
+
+class Slow(FakeSegmenter):
+    def embed(self, image):
+        print("embedding", flush=True)
+        time.sleep(0.2)
+        return super().embed(image)
+
+import medsegany
+medsegany.load = lambda *a, **k: Slow()
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("what", ["volume", "video", "folder"])
+def test_a_command_that_is_stopped_leaves_nothing_half_done(tmp_path, how, code, what):
+    volume, _ = phantoms.balls()
+    if what == "volume":
+        io.write_labels(tmp_path / "s.nii", volume.voxels, like=volume)
+        words = ["segment", tmp_path / "s.nii", "--box", "10,10,60,50@5", "-o", tmp_path / "o.nii"]
+    elif what == "video":
+        np.savez(tmp_path / "v.npz", imgs=volume.voxels)
+        words = ["track", tmp_path / "v.npz", "--box", "10,10,60,50", "-o", tmp_path / "o"]
+    else:
+        (tmp_path / "in").mkdir()
+        for n in range(8):
+            Image.fromarray(volume.voxels[5]).save(tmp_path / "in" / f"{n}.png")
+        words = ["segment", tmp_path / "in", "--box", "10,10,60,50", "-o", tmp_path / "o"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW, *map(str, words)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    for _ in range(3):
+        assert process.stdout.readline() == b"embedding\n"
+    os.kill(process.pid, how)
+    process.communicate(timeout=30)
+    assert process.returncode == code
+    time.sleep(0.05)
+    left = {p.name for p in tmp_path.rglob("*") if p.is_file()}
+    if what == "folder":
+        done = {p.name for p in (tmp_path / "o").iterdir()}
+        assert done
+        assert done <= {"0.png", "1.png", "2.png"}
+        assert all(io.read_labels(tmp_path / "o" / name) for name in done)
+    else:
+        assert left <= {"s.nii", "v.npz"}
+        assert not (tmp_path / "o").exists()

@@ -1,0 +1,242 @@
+"""`medsegany segment`, from arguments to files."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from medsegany import Volume, io
+from medsegany.testing import phantoms
+
+AFFINE = np.array([[-2.0, 0, 0, 40], [0, -2, 0, 60], [0, 0, 5, -20], [0, 0, 0, 1]])
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """Two balls, of known labels, in a NIfTI of oblong voxels."""
+    volume, truth = phantoms.balls()
+    volume = Volume(volume.voxels, AFFINE)
+    io.write_labels(tmp_path / "scan.nii.gz", volume.voxels, like=volume)
+    io.write_labels(tmp_path / "truth.nii.gz", truth, like=volume)
+    return tmp_path / "scan.nii.gz", truth
+
+
+def tight(truth, name):
+    k = np.flatnonzero((truth == name).any(axis=(1, 2)))
+    k = int((k[0] + k[-1]) // 2)
+    rows, cols = np.nonzero(truth[k] == name)
+    return cols.min(), rows.min(), cols.max(), rows.max(), k
+
+
+def dice(a, b):
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def test_a_box_on_a_slice_finds_the_ball(run, scan, tmp_path):
+    path, truth = scan
+    x0, y0, x1, y1, k = tight(truth, 1)
+    done = run("segment", path, "--box", f"{x0},{y0},{x1},{y1}@{k}", "-o", tmp_path / "o.nii.gz",
+               "--json")  # fmt: skip
+    assert done.code == 0, done.err
+    found = nib.load(tmp_path / "o.nii.gz")
+    mask = np.asanyarray(found.dataobj).T == 1
+    assert dice(mask, truth == 1) > 0.7
+    np.testing.assert_allclose(found.affine, AFFINE)
+    (row,) = done.json()
+    assert row["objects"]["1"]["voxels"] == mask.sum()
+    assert row["objects"]["1"]["millilitres"] == pytest.approx(mask.sum() * 20 / 1000)
+
+
+def test_prompts_belong_to_the_object_before_them(run, scan, tmp_path):
+    path, truth = scan
+    boxes = {n: tight(truth, n) for n in (1, 2)}
+    words = [
+        part
+        for n, (*box, k) in boxes.items()
+        for part in ("--object", n + 5, f"--box={','.join(map(str, box))}@{k}")
+    ]
+    done = run("segment", path, *words, "-o", tmp_path / "o.nrrd")
+    assert done.code == 0, done.err
+    labels = io.read_labels(tmp_path / "o.nrrd").labels
+    assert set(np.unique(labels)) == {0, 6, 7}
+    for n in (1, 2):
+        assert dice(labels == n + 5, truth == n) > 0.7
+
+
+def test_a_box_in_millimetres_is_the_same_box(run, scan, tmp_path):
+    path, truth = scan
+    x0, y0, x1, y1, k = tight(truth, 1)
+    run("segment", path, "--box", f"{x0},{y0},{x1},{y1}@{k}", "-o", tmp_path / "a.nii.gz")
+    ends = np.array([[x0, y0, k, 1], [x1, y1, k, 1]]) @ AFFINE.T * (-1, -1, 1, 1)
+    words = ",".join(f"{v:g}" for v in ends[:, :3].ravel())
+    done = run("segment", path, "--world", "LPS", f"--box={words}", "-o", tmp_path / "b.nii.gz")
+    assert done.code == 0, done.err
+    a, b = (io.read_labels(tmp_path / n).labels for n in ("a.nii.gz", "b.nii.gz"))
+    np.testing.assert_array_equal(a, b)
+
+
+def test_the_truth_s_boxes_are_prompts_and_its_masks_too(run, scan, tmp_path):
+    path, truth = scan
+    where = ("--reference", tmp_path / "truth.nii.gz")
+    assert run("segment", path, *where, "-o", tmp_path / "a.mha").code == 0
+    assert run("segment", path, *where, "--init", "gt", "-o", tmp_path / "b.mha").code == 0
+    k = tight(truth, 1)[-1]
+    np.testing.assert_array_equal(io.read_labels(tmp_path / "b.mha").labels[k] == 1, truth[k] == 1)
+    scores = run("evaluate", tmp_path / "a.mha", tmp_path / "truth.nii.gz", "--json").json()
+    labels = io.read_labels(tmp_path / "a.mha").labels
+    assert scores[0]["dsc"]["1"] == pytest.approx(dice(labels == 1, truth == 1), abs=1e-6)
+
+
+def test_a_mask_from_a_file_comes_back(run, scan, tmp_path):
+    path, truth = scan
+    k = tight(truth, 2)[-1]
+    done = run("segment", path, "--object", 2, "--mask", tmp_path / "truth.nii.gz",
+               "--slices", f"{k},{k}", "-o", tmp_path / "o.nii.gz")  # fmt: skip
+    assert done.code == 0, done.err
+    labels = io.read_labels(tmp_path / "o.nii.gz").labels
+    np.testing.assert_array_equal(labels[k] == 2, truth[k] == 2)
+    assert not labels[:k].any()
+
+
+def test_a_picture(run, tmp_path):
+    mask = phantoms.disc((72, 96), centre=(40, 30), radius=15)
+    Image.fromarray(phantoms.image_of(mask, 0)).save(tmp_path / "p.png")
+    done = run("segment", tmp_path / "p.png", "--box", "25,15,55,45", "-o", tmp_path / "o.png")
+    assert done.code == 0, done.err
+    assert dice(io.read_labels(tmp_path / "o.png").labels == 1, mask) > 0.9
+
+
+def test_a_challenge_file_brings_its_boxes(run, scan, tmp_path):
+    _, truth = scan
+    volume, _ = phantoms.balls()
+    x0, y0, x1, y1, _ = tight(truth, 1)
+    k = np.flatnonzero((truth == 1).any(axis=(1, 2)))
+    np.savez(tmp_path / "c.npz", imgs=volume.voxels, boxes=[[x0, y0, k[0], x1, y1, k[-1]]],
+             spacing=(2, 2, 5))  # fmt: skip
+    done = run("segment", tmp_path / "c.npz", "-o", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert dice(np.load(tmp_path / "out" / "c.npz")["segs"] == 1, truth == 1) > 0.7
+
+
+class TestManyFiles:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        mask = phantoms.disc((72, 96), centre=(40, 30), radius=15)
+        (tmp_path / "in").mkdir()
+        for name in "abc":
+            Image.fromarray(phantoms.image_of(mask, 0)).save(tmp_path / "in" / f"{name}.png")
+        return tmp_path / "in"
+
+    def segment(self, run, folder, *more):
+        return run("segment", folder, "--box", "25,15,55,45", "-o", folder.parent / "out", *more)
+
+    def test_what_is_done_is_left_out(self, run, folder):
+        done = self.segment(run, folder)
+        assert done.code == 0, done.err
+        out = folder.parent / "out"
+        assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.png", "c.png"]
+        (out / "b.png").unlink()
+        before = (out / "a.png").stat().st_mtime_ns
+        done = self.segment(run, folder)
+        assert done.code == 0
+        assert "2 of 3 were there already" in done.err
+        assert (out / "b.png").is_file()
+        assert (out / "a.png").stat().st_mtime_ns == before
+
+    def test_one_that_fails_does_not_stop_the_others(self, run, folder):
+        (folder / "b.png").write_text("no picture")
+        done = self.segment(run, folder, "--json")
+        assert done.code == 3
+        assert "1 of 3 failed" in done.err
+        assert "b.png" in done.err
+        assert ["error" in row for row in done.json()] == [False, True, False]
+
+    def test_when_all_fail_nothing_worked(self, run, folder):
+        for path in folder.iterdir():
+            path.write_text("no picture")
+        assert self.segment(run, folder).code == 1
+
+    def test_two_inputs_do_not_share_a_result(self, run, folder):
+        Image.open(folder / "a.png").save(folder / "a.tif")
+        done = self.segment(run, folder)
+        assert done.code == 1
+        assert "would both be written" in done.err
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["--box", "1,2,3,4"], "on which slice? For example 1,2,3,4@57"),
+            (["--box", "1,2,3@4"], "x0,y0,x1,y1@slice is needed, for example 30,42,118,97@57"),
+            (["--box", "a,b,c,d@4"], "x is the column, y the row"),
+            (["--box", "9,9,1,1@4"], "Box needs x1 >= x0"),
+            (["--point", "500,500@4"], "lies outside"),
+            (["--point", "5,5@99"], "99"),
+            (["--object", "0", "--point", "5,5@4"], "from 1 is needed"),
+            (["--point", "5,5@4", "--slices", "3"], "first and the last slice"),
+            (["--point", "5,5,5", "--world", "RAS", "--window", "40;400"], "no window '40;400'"),
+            (["--point", "5,5", "--world", "RAS"], "x,y,z, in millimetres"),
+            (["--point", "5,5,5000", "--world", "RAS"], "lies outside the volume"),
+            (["--mask", "truth.nii.gz", "--object", "9"], "There is no file"),
+            ([], "Give --box, --point or --mask"),
+            (["--init", "gt"], "needs --reference"),
+            (["--point", "5,5@4", "--model", "sam3"], "There is no model 'sam3'"),
+        ],
+    )
+    def test_it_is_said_in_one_paragraph(self, run, scan, tmp_path, words, said):
+        done = run("segment", scan[0], *words, "-o", tmp_path / "o.nii.gz")
+        assert done.code == 1
+        assert done.err.startswith("Error: ")
+        assert said in done.err
+        assert "Traceback" not in done.err
+        assert not done.out
+        assert not (tmp_path / "o.nii.gz").exists()
+
+    @pytest.mark.parametrize("words", [["--bx", "1"], ["--init", "best"], []])
+    def test_a_command_that_is_not_understood_is_2(self, run, words):
+        assert run("segment", *words).code == 2
+
+    def test_debug_shows_where_it_comes_from(self, monkeypatch, scan, tmp_path):
+        import sys
+
+        from medsegany import cli, errors
+
+        monkeypatch.setattr(
+            sys, "argv", ["medsegany", "--debug", "segment", str(scan[0]), "-o", "x.nii"]
+        )
+        with pytest.raises(errors.InvalidInput):
+            cli.main()
+
+    def test_a_result_is_not_replaced_unasked(self, run, scan, tmp_path):
+        words = ["segment", scan[0], "--point", "5,5@4", "-o", tmp_path / "o.nii.gz"]
+        (tmp_path / "o.nii.gz").write_text("mine")
+        done = run(*words)
+        assert done.code == 1
+        assert "--overwrite" in done.err
+        assert (tmp_path / "o.nii.gz").read_text() == "mine"
+
+
+class TestReport:
+    def test_it_says_what_was_done_and_not_to_whom(self, run, scan, tmp_path):
+        named = tmp_path / "Mustermann_Erika.nii.gz"
+        scan[0].rename(named)
+        x0, y0, x1, y1, k = tight(scan[1], 1)
+        words = ["segment", named, "--box", f"{x0},{y0},{x1},{y1}@{k}", "--report",
+                 tmp_path / "run.json", "--overwrite", "-o", tmp_path / "o.nii.gz"]  # fmt: skip
+        assert run(*words).code == 0
+        text = (tmp_path / "run.json").read_text()
+        assert "Mustermann" not in text
+        assert str(tmp_path) not in text
+        said = json.loads(text)
+        assert said["model"]["name"] == "classical"
+        assert said["versions"]["medsegany"]
+        assert said["prompts"] == [{"object": 1, "box": f"{x0},{y0},{x1},{y1}@{k}"}]
+        (case,) = said["cases"]
+        assert case["geometry"]["spacing_mm"] == [5, 2, 2]
+        assert len(case["input_sha256"]) == 64
+        assert case["seconds"] > 0
+        run(*words, "--report-paths")
+        assert "Mustermann" in (tmp_path / "run.json").read_text()
