@@ -14,7 +14,14 @@ few = st.sampled_from([np.int8, np.uint8, np.int16, np.uint16]).flatmap(
 @given(few, st.floats(0, 100), st.floats(0, 100))
 def test_percentiles_from_counts_are_numpy_s(values, a, b):
     found, counts = _levels.count(values)
-    assert _levels.percentiles(found, counts, (a, b)) == tuple(np.percentile(values, (a, b)))
+    expected = np.percentile(values.astype(np.float64), (a, b))
+    assert _levels.percentiles(found, counts, (a, b)) == tuple(expected)
+
+
+def test_numbers_far_apart_do_not_overflow():
+    """1 % of the way from -1 to 127; in numpy's int8 that is -2.28."""
+    found, counts = _levels.count(np.array([-1, 127], np.int8))
+    assert _levels.percentiles(found, counts, (1,))[0] == pytest.approx(0.28)
 
 
 @given(few)

@@ -45,7 +45,10 @@ def count(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
 def percentiles(
     found: NDArray[Any], counts: NDArray[np.int64], at: tuple[float, ...]
 ) -> tuple[float, ...]:
-    """What `numpy.percentile(values, at)` returns, from the counts of the values."""
+    """What `numpy.percentile(values, at)` returns for float64, from the counts of the values.
+
+    (For integers numpy subtracts in their own type: between -1 and 127 in int8 it overflows.)
+    """
     upto = np.cumsum(counts)
     places = [q / 100 * (int(upto[-1]) - 1) for q in at]
     result = []
