@@ -160,6 +160,20 @@ class TestDoctor:
         assert "ModuleNotFoundError: No module named 'no_such_package'" in done.out
 
 
+def test_what_nobody_thought_of_is_a_paragraph_too(run, monkeypatch, tmp_path):
+    import medsegany
+
+    def load(*args, **kwargs):
+        raise KeyError("weights")
+
+    monkeypatch.setattr(medsegany, "load", load)
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "a.png")
+    done = run("segment", tmp_path / "a.png", "--point", "3,3", "-o", tmp_path / "o.png")
+    assert done.code == 1
+    assert "KeyError: 'weights'" in done.err
+    assert "--debug" in done.err
+
+
 SLOW = """
 import sys, time
 from medsegany import cli, registry

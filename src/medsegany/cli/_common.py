@@ -82,6 +82,22 @@ def say_error(error: MedSegAnyError, before: str = "") -> None:
     err.print(Text.assemble((f"{before}Error: ", "bold red"), str(error)), soft_wrap=True)
 
 
+def say_unexpected(error: Exception) -> None:
+    """What no one thought of: a full disk, no memory, or a mistake of ours."""
+    words = " ".join(str(error).split()) or "no more is known"
+    ours = (
+        ""
+        if isinstance(error, (OSError, MemoryError))
+        else (
+            " This should not happen. `medsegany --debug ...` shows where it comes from; please report it."
+        )
+    )
+    err.print(
+        Text.assemble(("Error: ", "bold red"), f"{type(error).__name__}: {words}.{ours}"),
+        soft_wrap=True,
+    )
+
+
 def print_json(content: Mapping[str, Any] | list[Any]) -> None:
     """Data for other programs."""
     json.dump(content, sys.stdout, indent=2, allow_nan=False)

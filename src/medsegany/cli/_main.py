@@ -49,6 +49,11 @@ def main() -> None:
             raise
         common.say_error(error)
         raise SystemExit(common.FAILED) from error
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        common.say_unexpected(error)
+        raise SystemExit(common.FAILED) from error
 
 
 def _terminated(signum: int, _: FrameType | None) -> NoReturn:
