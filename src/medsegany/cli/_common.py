@@ -88,9 +88,7 @@ def say_unexpected(error: Exception) -> None:
     ours = (
         ""
         if isinstance(error, (OSError, MemoryError))
-        else (
-            " This should not happen. `medsegany --debug ...` shows where it comes from; please report it."
-        )
+        else (" This should not happen. `medsegany --debug ...` shows where it comes from.")
     )
     err.print(
         Text.assemble(("Error: ", "bold red"), f"{type(error).__name__}: {words}.{ours}"),
