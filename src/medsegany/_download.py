@@ -185,8 +185,9 @@ class _Download:
         headers = {"User-Agent": "medsegany", "Accept-Encoding": "identity"}
         if have:
             headers["Range"] = f"bytes={have}-"
-            if self.version.is_file():
-                headers["If-Range"] = self.version.read_text("utf-8")
+            version = self.version.read_bytes() if self.version.is_file() else b""
+            if version.isascii() and version.decode("ascii").isprintable() and version:
+                headers["If-Range"] = version.decode("ascii")
         return Request(self.url, headers=headers)  # noqa: S310 -- http and https only, by the table
 
     def _take(self, answer: Any, have: int) -> None:  # noqa: ANN401 -- urllib has no one type
@@ -196,9 +197,14 @@ class _Download:
                 self._drop()
                 msg = f"it went on at byte {begins!r} instead of {have}"
                 raise _Broken(msg)
+            keep = have
         else:  # the whole file: there is another version, or the server cannot go on
-            have = 0
+            keep = 0
         length = answer.headers.get("Content-Length")
+        self._refuse_a_page(answer, keep, length)
+        if not keep:
+            self._drop()
+        have = keep
         total = self.size or (have + int(length) if str(length).isdecimal() else None)
         name = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
         if name and not name.startswith("W/"):
@@ -219,6 +225,19 @@ class _Download:
         if total is not None and have < total:
             msg = f"the connection ended after {have:,} of {total:,} bytes"
             raise _Broken(msg)
+
+    def _refuse_a_page(self, answer: Any, have: int, length: str | None) -> None:  # noqa: ANN401
+        """Something else than the file, such as the page of a hotel's network; nothing is lost."""
+        kind = answer.headers.get("Content-Type", "")
+        said = have + int(length) if length and length.isdecimal() else None
+        if kind.startswith("text/html") or (self.size and said is not None and said != self.size):
+            what = "a web page" if kind.startswith("text/html") else f"{said:,} bytes"
+            msg = (
+                f"{self.url} sends {what}, and the file "
+                + (f"has {self.size:,} bytes. " if self.size else "is none. ")
+                + "Does the network ask for a login, or a proxy answer instead?"
+            )
+            raise DownloadError(msg)
 
     def _refused(self, error: HTTPError, have: int) -> None:
         with error:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from medsegany._download import file_sha256
-from medsegany.cards import Family, ModelCard
+from medsegany.cards import CARDS, Family, ModelCard
 from medsegany.errors import CheckpointError
 
 WEIGHTS = "model.safetensors"
@@ -87,5 +87,8 @@ def _words(path: Path) -> dict[str, Any]:
             raise CheckpointError(msg)
     if words["family"] not in set(get_args(Family)) - {"classical"}:
         msg = f"{path} is of the family {words['family']!r}, which this medsegany does not know."
+        raise CheckpointError(msg)
+    if words["architecture"] not in {card.architecture for card in CARDS if card.architecture}:
+        msg = f"{path} has the architecture {words['architecture']!r}, which is not known here."
         raise CheckpointError(msg)
     return words

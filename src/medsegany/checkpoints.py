@@ -22,7 +22,11 @@ def home() -> Path:
     Weights copied there by hand, into `checkpoints/` and under their published names, are found.
     """
     given = os.environ.get("MEDSEGANY_HOME")
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "medsegany"
+    try:
+        return Path(given).expanduser() if given else Path.home() / ".cache" / "medsegany"
+    except RuntimeError as error:  # ~somebody who is not there
+        msg = f"MEDSEGANY_HOME={given}: {error}"
+        raise InvalidInput(msg) from error
 
 
 def offline() -> bool:
@@ -50,8 +54,8 @@ def pull(model: str | ModelCard, *, on_progress: OnProgress = no_progress) -> Pa
     """The weights of a model: those that are here, checked, or those that are published, fetched.
 
     A download that broke off is resumed, and a file stands under its name only when it is whole and
-    its sha256 is the published one. Where none is published, that of the first download is noted
-    beside the file and asked for from then on. Proxies are taken from the environment.
+    its sha256 is the published one. Where none is published, that of the first file that could be
+    loaded is noted beside it and asked for from then on. Proxies are taken from the environment.
 
     Args:
         model: A name from `medsegany.models()`, or a card.
@@ -75,15 +79,13 @@ def pull(model: str | ModelCard, *, on_progress: OnProgress = no_progress) -> Pa
         return require(card)
     _refuse_offline(card, path)
     pinned = _pin(path)
-    found = download(
+    download(
         card.url,
         path,
         size=card.bytes,
         sha256=card.sha256 or pinned,
         on_progress=on_progress,
     )
-    if card.sha256 is None and pinned is None:
-        _note(path, found, card)
     return path
 
 
@@ -103,17 +105,27 @@ def require(card: ModelCard) -> Path:
             "was the download cut off? Delete it and download it again."
         )
         raise CheckpointError(msg)
-    expected, found = card.sha256 or _pin(path), file_sha256(path)
+    expected = card.sha256 or _pin(path)
     if expected is None:
-        _note(path, found, card)
-    elif found != expected:
+        return path
+    found = file_sha256(path)
+    if found != expected:
         what = "is not the published file of" if card.sha256 else "has changed since it came for"
+        noted = "" if card.sha256 else f" and {_pin_file(path).name}, where that is noted,"
         msg = (
             f"{path} {what} {card.name}: its sha256 is {found}, and {expected} was expected. "
-            "Delete it and download it again; weights of your own are loaded with checkpoint=."
+            f"Delete it{noted} and download it again; weights of your own are loaded with "
+            "checkpoint=."
         )
         raise CheckpointError(msg)
     return path
+
+
+def pin(card: ModelCard) -> None:
+    """Note the hash of weights that have just been loaded well, where none is published."""
+    path = expected_path(card)
+    if card.sha256 is None and path is not None and path.is_file() and _pin(path) is None:
+        _note(path, file_sha256(path), card)
 
 
 def verify(model: str | ModelCard) -> State:

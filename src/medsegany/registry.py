@@ -92,9 +92,12 @@ def load(
         path = _weights_of(card)
     else:
         path = checkpoints.given(Path(checkpoint), card)
-    return _opener(card.family)(
+    segmenter = _opener(card.family)(
         card, path=path, device=device, dtype=dtype, image_size=image_size, compile=compile
     )
+    if card.path is None and checkpoint is None:
+        checkpoints.pin(card)  # only now: half a file would be pinned, too
+    return segmenter
 
 
 def _weights_of(card: ModelCard) -> Path:

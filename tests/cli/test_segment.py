@@ -176,11 +176,14 @@ class TestMistakes:
             (["--point", "500,500@4"], "lies outside"),
             (["--point", "5,5@99"], "99"),
             (["--object", "0", "--point", "5,5@4"], "from 1 is needed"),
+            (["--point", "5,5@4", "--object", "2"], "is for the prompts after it"),
+            (["--point", "5,5@4", "--slices", "9" * 5000 + ",2"], "first and the last slice"),
+            (["--point", "5,5@4", "--report", "no/r.json"], "there is no folder no"),
             (["--point", "5,5@4", "--slices", "3"], "first and the last slice"),
             (["--point", "5,5,5", "--world", "RAS", "--window", "40;400"], "no window '40;400'"),
             (["--point", "5,5", "--world", "RAS"], "x,y,z, in millimetres"),
             (["--point", "5,5,5000", "--world", "RAS"], "lies outside the volume"),
-            (["--mask", "truth.nii.gz", "--object", "9"], "There is no file"),
+            (["--object", "9", "--mask", "truth.nii.gz"], "There is no file"),
             ([], "Give --box, --point or --mask"),
             (["--init", "gt"], "needs --reference"),
             (["--point", "5,5@4", "--model", "sam3"], "There is no model 'sam3'"),
@@ -240,3 +243,43 @@ class TestReport:
         assert case["seconds"] > 0
         run(*words, "--report-paths")
         assert "Mustermann" in (tmp_path / "run.json").read_text()
+
+    def test_it_replaces_nothing_but_a_report(self, run, scan, tmp_path):
+        before = scan[0].read_bytes()
+        words = ["segment", scan[0], "--point", "20,20@5", "-o", tmp_path / "o.nii.gz"]
+        assert "an input or a result" in run(*words, "--report", scan[0]).err
+        assert "it is no report" in run(*words, "--report", tmp_path / "truth.nii.gz").err
+        assert scan[0].read_bytes() == before
+        assert not (tmp_path / "o.nii.gz").exists()
+
+    def test_nor_do_errors_name_files(self, run, tmp_path):
+        (tmp_path / "in").mkdir()
+        for name in ("Mustermann.png", "other.png"):
+            (tmp_path / "in" / name).write_text("no picture")
+        done = run("segment", tmp_path / "in", "--point", "5,5", "-o", tmp_path / "out",
+                   "--report", tmp_path / "r.json")  # fmt: skip
+        assert done.code == 1
+        text = (tmp_path / "r.json").read_text()
+        assert "Mustermann" not in text
+        assert [c["error_kind"] for c in json.loads(text)["cases"]] == ["FileError"] * 2
+
+
+def test_dicom_beside_pictures_is_not_passed_over(run, tmp_path):
+    from pydicom.data import get_testdata_file
+
+    (tmp_path / "in").mkdir()
+    Image.new("L", (9, 9)).save(tmp_path / "in" / "preview.png")
+    with open(get_testdata_file("CT_small.dcm"), "rb") as file:  # noqa: PTH123
+        (tmp_path / "in" / "a.dcm").write_bytes(file.read())
+    done = run("segment", tmp_path / "in", "--point", "5,5", "-o", tmp_path / "out")
+    assert done.code == 1
+    assert "holds DICOM and other files" in done.err
+
+
+def test_a_model_that_cannot_be_loaded_is_said_once(run, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        Image.new("L", (9, 9)).save(tmp_path / "in" / f"{name}.png")
+    done = run("segment", tmp_path / "in", "--point", "5,5", "-o", tmp_path / "out", "-m", "sam3")
+    assert done.code == 1
+    assert done.err.count("There is no model") == 1

@@ -45,7 +45,7 @@ def read(path: Path) -> State:
                 begin = file.read(24)
             msg = f"{path} is no file of weights: it begins with {begin!r}."
         raise CheckpointError(msg) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # damaged pickles raise anything
         msg = f"{path} cannot be read as weights: is it cut off, or another kind of file?"
         raise CheckpointError(msg) from error
     return _flat(content, path)

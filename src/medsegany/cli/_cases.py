@@ -90,6 +90,12 @@ def _expanded(path: Path, kinds: frozenset[str]) -> list[Path]:
         return [path]
     inside = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != ".")
     found = [p for p in inside if ending(p) in kinds]
+    if found and any(p.suffix.lower() in {".dcm", ".ima", ".dicom"} for p in inside):
+        msg = (
+            f"{path} holds DICOM and other files, such as {found[0].name}: give the files, or "
+            "put the DICOM into a folder of its own."
+        )
+        raise InvalidInput(msg)
     return found or [path]
 
 

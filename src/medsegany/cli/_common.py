@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -68,7 +69,7 @@ def bar(what: str) -> Iterator[OnProgress]:
         TimeElapsedColumn(),
     )
     with Bar(*columns, console=err, transient=True, disable=not err.is_terminal) as shown:
-        task = shown.add_task(what, total=None, at="")
+        task = shown.add_task(escape(what), total=None, at="")
 
         def show(progress: Progress) -> None:
             at = f"{progress.done} of {progress.total or '?'} {progress.stage}"

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from medsegany.cli import _common as common
 from medsegany.cli._cases import Case, stem
@@ -41,6 +42,7 @@ def evaluate(
     else:
         _print(rows, cases)
     if failed:
+        common.err.print(f"{failed} of {len(rows)} failed, and are in no mean.")
         raise typer.Exit(common.FAILED if failed == len(rows) else common.PARTIAL)
 
 
@@ -104,7 +106,7 @@ def _print(rows: list[dict[str, Any]], cases: list[Case]) -> None:
     every: list[float] = []
     for row, case in zip(rows, cases, strict=True):
         for label, value in row.get("dsc", {}).items():
-            table.add_row(case.name, label, f"{value:.4f}")
+            table.add_row(Text(case.name), label, f"{value:.4f}")
             every.append(value)
     if len(every) > 1:
         table.add_section()

@@ -55,8 +55,8 @@ def in_order(context: Any) -> list[Asked]:  # noqa: ANN401 -- typer.Context
     """The prompts of a command, each with the object it is for."""
     arguments: list[str] = context.meta[_ARGUMENTS]
     found: list[Asked] = []
-    name, at = 1, 0
-    while at < len(arguments):
+    name, at, unused = 1, 0, ""
+    while at < len(arguments) and arguments[at] != "--":
         option, equals, value = arguments[at].partition("=")
         at += 1
         if option != "--object" and option not in _KINDS:
@@ -64,14 +64,23 @@ def in_order(context: Any) -> list[Asked]:  # noqa: ANN401 -- typer.Context
         if not equals:
             value, at = arguments[at], at + 1
         if option == "--object":
-            name = _object_id(value)
+            _refuse_unused(unused)
+            name, unused = _object_id(value), value
         else:
             found += [Asked(name, kind, value) for kind in _KINDS if kind == option]
+            unused = ""
+    _refuse_unused(unused)
     return found
 
 
+def _refuse_unused(name: str) -> None:
+    if name:
+        msg = f"--object {name} is for the prompts after it, and there are none."
+        raise InvalidInput(msg)
+
+
 def _object_id(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
         msg = f"--object {text}: a whole number from 1 is needed; 0 is the background."
         raise InvalidInput(msg)
     return int(text)

@@ -14,7 +14,9 @@ from typing import Any
 
 from medsegany import checkpoints
 from medsegany.cards import BY_NAME
+from medsegany.cli._cases import Case
 from medsegany.cli._prompts import Asked
+from medsegany.errors import FileError
 from medsegany.io._files import atomically
 from medsegany.volume import Volume
 
@@ -72,6 +74,27 @@ def prompts_of(asked: Sequence[Asked], *, paths: bool) -> list[dict[str, Any]]:
         else {"object": one.name, "mask": "a file"}
         for one in asked
     ]
+
+
+def check_report(path: Path | None, cases: Sequence[Case]) -> None:
+    """Before the work: the report has a place, and replaces nothing but an older report.
+
+    Raises:
+        FileError: There is no such folder, or something else has that name.
+    """
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        msg = f"--report {path}: there is no folder {path.parent}."
+        raise FileError(msg)
+    if path.resolve() in {p.resolve() for case in cases for p in (case.source, case.target)}:
+        msg = f"--report {path} is an input or a result: the report needs a name of its own."
+        raise FileError(msg)
+    if path.exists():
+        with path.open("rb") as file:
+            if not file.read(64).startswith(b'{\n  "command": '):
+                msg = f"--report {path}: a file of that name is there, and it is no report."
+                raise FileError(msg)
 
 
 def write_report(path: Path, command: str, content: dict[str, Any], *, paths: bool) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import typer
 from attrs import frozen
 from rich.table import Table
+from rich.text import Text
 
 import medsegany
 from medsegany import checkpoints
@@ -17,7 +18,13 @@ from medsegany.cli import _common as common
 from medsegany.cli._cases import IMAGES, Case, find_cases
 from medsegany.cli._common import err, out
 from medsegany.cli._prompts import Asked, Built, in_order, on_image, on_volume
-from medsegany.cli._report import geometry_of, model_of, prompts_of, write_report
+from medsegany.cli._report import (
+    check_report,
+    geometry_of,
+    model_of,
+    prompts_of,
+    write_report,
+)
 from medsegany.errors import FileError, InvalidInput, MedSegAnyError
 from medsegany.io import (
     PICTURES,
@@ -134,43 +141,46 @@ def segment(
         in_order(context), world, init, _slices(slices), common.window_of(window), frame, series
     )
     cases = find_cases(inputs, output, reference, kinds=IMAGES)
+    check_report(report, cases)
     start = time.perf_counter()
-    done = Loaded(model, checkpoint, device)
-    rows = run_cases(cases, overwrite, lambda case, tell: _one(case, options, done.get(), tell))
+    segmenter = loaded(cases, overwrite, model, checkpoint, device)
+    rows = run_cases(cases, overwrite, lambda case, tell: _one(case, options, segmenter, tell))
     content = {
         "model": model_of(model, checkpoint, device),
         "init": init,
         "prompts": prompts_of(options.asked, paths=report_paths),
         "slices": slices,
         "window": window,
-        "cases": rows,
+        "cases": told(rows, cases, paths=report_paths),
         "seconds": round(time.perf_counter() - start, 3),
     }
     if report is not None:
-        for row, case in zip(rows, cases, strict=True):
-            row["input_sha256"] = input_hash(case)
         write_report(report, "segment", content, paths=report_paths)
     finish(rows, cases, as_json=as_json, table=_table)
 
 
-def input_hash(case: Case) -> str | None:
-    """What a report knows an input by; None for a folder."""
-    return checkpoints.sha256(case.source) if case.source.is_file() else None
+def told(rows: list[dict[str, Any]], cases: list[Case], *, paths: bool) -> list[dict[str, Any]]:
+    """What a report says of the cases: inputs by their hash, errors by their kind.
+
+    The words of an error name files, and names of files often name patients.
+    """
+    found = []
+    for row, case in zip(rows, cases, strict=True):
+        said = {key: value for key, value in row.items() if key != "error" or paths}
+        said["input_sha256"] = checkpoints.sha256(case.source) if case.source.is_file() else None
+        if paths:
+            said["input"], said["output"] = str(case.source), str(case.target)
+        found.append(said)
+    return found
 
 
-class Loaded:
-    """The model, loaded when the first case needs it: nothing to do takes no time."""
-
-    def __init__(self, name: str, checkpoint: Path | None, device: str) -> None:
-        self._how = (name, checkpoint, device)
-        self._segmenter: Segmenter | None = None
-
-    def get(self) -> Segmenter:
-        """The model."""
-        if self._segmenter is None:
-            name, checkpoint, device = self._how
-            self._segmenter = medsegany.load(name, checkpoint=checkpoint, device=device)
-        return self._segmenter
+def loaded(
+    cases: list[Case], overwrite: bool, model: str, checkpoint: Path | None, device: str
+) -> Segmenter:
+    """The model; one that cannot be loaded is said once, and not for every case."""
+    if not overwrite and all(case.target.exists() for case in cases):
+        return medsegany.load("classical")  # nothing will be done: any model, quickly
+    return medsegany.load(model, checkpoint=checkpoint, device=device)
 
 
 def run_cases(
@@ -189,7 +199,7 @@ def run_cases(
         row: dict[str, Any] = {"case": number}
         rows.append(row)
         if case.target.exists() and not overwrite:
-            if len(cases) == 1:
+            if not case.in_folder:
                 msg = f"{case.target} is there already: --overwrite replaces it."
                 raise FileError(msg)
             row["skipped"] = True
@@ -203,7 +213,7 @@ def run_cases(
         except MedSegAnyError as error:
             if len(cases) == 1:
                 raise
-            row["error"] = str(error)
+            row |= {"error": str(error), "error_kind": type(error).__name__}
             common.say_error(error, f"{case.name}: ")
         row["seconds"] = round(time.perf_counter() - start, 3)
     return rows
@@ -241,8 +251,8 @@ def finish(
     if failed:
         shown = Table("input", "error", title=f"{len(failed)} of {len(rows)} failed")
         for row, case in failed:
-            shown.add_row(case.name, row["error"])
-        err.print(shown, markup=False)
+            shown.add_row(Text(case.name), Text(row["error"]))
+        err.print(shown)
         raise typer.Exit(common.FAILED if len(failed) == len(rows) else common.PARTIAL)
 
 
@@ -250,7 +260,7 @@ def _slices(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     words = text.split(",")
-    if len(words) != 2 or not all(word.strip().isdecimal() for word in words):
+    if len(words) != 2 or not all(word.strip().isdecimal() and len(word) < 9 for word in words):
         msg = f"--slices {text}: the first and the last slice are needed, such as 40,75."
         raise InvalidInput(msg)
     return int(words[0]), int(words[1])
@@ -384,11 +394,11 @@ def _table(rows: list[dict[str, Any]], cases: list[Case]) -> Table:
             span = found.get("slices")
             score = found.get("score")
             table.add_row(
-                case.name,
+                Text(case.name),
                 name,
                 size,
                 f"{span[0]} to {span[1]}" if span else "",
                 "" if score is None else f"{score:.3f}",
-                str(case.target),
+                Text(str(case.target)),
             )
     return table

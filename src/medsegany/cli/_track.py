@@ -4,15 +4,17 @@ import shutil
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from uuid import uuid4
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from medsegany.cli import _common as common
 from medsegany.cli._cases import FILMS, Case, find_cases
 from medsegany.cli._prompts import Asked, in_order, on_frames
-from medsegany.cli._report import model_of, prompts_of, write_report
-from medsegany.cli._segment import Loaded, finish, input_hash, run_cases
+from medsegany.cli._report import check_report, model_of, prompts_of, write_report
+from medsegany.cli._segment import finish, loaded, run_cases, told
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io import read_frames, write_video
 from medsegany.progress import OnProgress
@@ -86,22 +88,28 @@ def track(
         cases = find_cases(inputs, output, None, kinds=FILMS, written="")
     else:
         cases = [Case(inputs[0], output)]
+    check_report(report, cases)
     start = time.perf_counter()
-    done = Loaded(model, checkpoint, device)
+    segmenter = loaded(cases, overwrite, model, checkpoint, device)
 
     def one(case: Case, tell: OnProgress) -> dict[str, Any]:
-        return _one(case, asked, done.get(), direction, shown, tell, overlay=overlay)
+        _refuse_what_is_no_result(case.target)
+        part = case.target.with_name(f".{case.target.name}.{uuid4().hex}")
+        try:
+            found = _one(case, part, asked, segmenter, direction, shown, tell, overlay=overlay)
+            _put(part, case.target, overwrite=overwrite)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return found
 
     rows = run_cases(cases, overwrite, one)
     if report is not None:
-        for row, case in zip(rows, cases, strict=True):
-            row["input_sha256"] = input_hash(case)
         content = {
             "model": model_of(model, checkpoint, device),
             "direction": direction,
             "prompts": prompts_of(asked, paths=report_paths),
             "window": window,
-            "cases": rows,
+            "cases": told(rows, cases, paths=report_paths),
             "seconds": round(time.perf_counter() - start, 3),
         }
         write_report(report, "track", content, paths=report_paths)
@@ -114,6 +122,7 @@ def _holds_videos(path: Path) -> bool:
 
 def _one(
     case: Case,
+    part: Path,
     asked: list[Asked],
     segmenter: Segmenter,
     direction: Direction,
@@ -124,32 +133,41 @@ def _one(
 ) -> dict[str, Any]:
     frames = read_frames(case.source, window=window)
     built = on_frames(asked, frames[0])
-    # Beside the target and then renamed: a folder of that name is a whole result.
-    part = case.target.with_name(f".{case.target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        with segmenter.track_video(
-            frames, built.prompts, direction=direction, on_progress=tell
-        ) as tracking:
-            written = write_video(part, tracking, like=frames, overlay=overlay)
-        if case.target.exists():  # --overwrite
-            _remove(case.target)
-        part.rename(case.target)
-    except OSError as error:
-        msg = f"{case.target} cannot be written: {error.strerror or error}."
-        raise FileError(msg) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with segmenter.track_video(
+        frames, built.prompts, direction=direction, on_progress=tell
+    ) as tracking:
+        written = write_video(part, tracking, like=frames, overlay=overlay)
     return {"frames": written.frames, "objects": sorted(built.prompts)}
 
 
-def _remove(folder: Path) -> None:
-    """An older result, and nothing else."""
-    inside = {p.name for p in folder.iterdir()} if folder.is_dir() else {""}
-    if not inside <= {"masks", "overlay.mp4"}:
-        msg = f"{folder} holds more than a result of track, so it is not replaced."
+def _put(part: Path, target: Path, *, overwrite: bool) -> None:
+    """Under its name in one step: a folder of that name is always a whole result."""
+    old = target.with_name(f"{part.name}.old")
+    try:
+        if target.exists():
+            if not overwrite:
+                msg = f"{target} has appeared meanwhile: is it being tracked twice?"
+                raise FileError(msg)
+            target.rename(old)
+        part.rename(target)
+    except OSError as error:
+        msg = f"{target} cannot be written: {error.strerror or error}."
+        raise FileError(msg) from error
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _refuse_what_is_no_result(target: Path) -> None:
+    """Before the work: --overwrite replaces an older result, and nothing else."""
+    if not target.name:
+        msg = f"{target} has no name that a folder could have."
         raise FileError(msg)
-    shutil.rmtree(folder)
+    if target.exists() and not target.is_dir():
+        msg = f"{target} is a file, and the result of track is a folder."
+        raise FileError(msg)
+    if target.is_dir() and not {p.name for p in target.iterdir()} <= {"masks", "overlay.mp4"}:
+        msg = f"{target} holds more than a result of track, so it is not replaced."
+        raise FileError(msg)
 
 
 def _table(rows: list[dict[str, Any]], cases: list[Case]) -> Table:
@@ -158,5 +176,7 @@ def _table(rows: list[dict[str, Any]], cases: list[Case]) -> Table:
         if "frames" in row:
             objects = ", ".join(map(str, row["objects"]))
             seconds = f"{row['seconds']:.1f}"
-            table.add_row(case.name, str(row["frames"]), objects, seconds, str(case.target))
+            table.add_row(
+                Text(case.name), str(row["frames"]), objects, seconds, Text(str(case.target))
+            )
     return table
