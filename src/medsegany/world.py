@@ -233,9 +233,7 @@ def _refuse_a_miss(
     if _meets(volume, ends):
         return
     size = np.array(volume.shape[::-1])
-    last = size - 1
-    edges = to_mm(volume, [(i, j, k) for i in (0, last[0]) for j in (0, last[1])
-                           for k in (0, last[2])], space=space)  # fmt: skip
+    edges = to_mm(volume, corners_of_bounds([(0, n - 1) for n in size]), space=space)
     edges = np.round(edges, 1) + 0.0  # and no -0.0
     spans = ", ".join(
         f"{name} {low:.1f} to {high:.1f}"

@@ -7,8 +7,8 @@ from attrs import frozen
 
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io import PICTURES, VIDEOS, VOLUMES, ending
-
-_WRITTEN = {".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".npz", ".png"}
+from medsegany.io._dicom_header import NAMED_SO
+from medsegany.io._labels import WRITTEN
 
 
 @frozen
@@ -63,7 +63,7 @@ def find_cases(
         InvalidInput: Several inputs and one output.
     """
     sources = [source for path in inputs for source in _expanded(path, kinds)]
-    if ending(output) in _WRITTEN and not output.is_dir():
+    if ending(output) in WRITTEN and not output.is_dir():
         if len(sources) > 1:
             msg = f"There are {len(sources)} inputs, and {output} is one file: give a folder."
             raise InvalidInput(msg)
@@ -90,7 +90,7 @@ def _expanded(path: Path, kinds: frozenset[str]) -> list[Path]:
         return [path]
     inside = sorted(p for p in path.iterdir() if p.is_file() and p.name[0] != ".")
     found = [p for p in inside if ending(p) in kinds]
-    if found and any(p.suffix.lower() in {".dcm", ".ima", ".dicom"} for p in inside):
+    if found and any(p.suffix.lower() in NAMED_SO for p in inside):
         msg = (
             f"{path} holds DICOM and other files, such as {found[0].name}: give the files, or "
             "put the DICOM into a folder of its own."
@@ -103,7 +103,7 @@ def _result_kind(source: Path) -> str:
     kind = ending(source)
     if kind in PICTURES:
         return ".png"
-    return kind if kind in _WRITTEN else ".nii.gz"
+    return kind if kind in WRITTEN else ".nii.gz"
 
 
 def _reference_of(source: Path, reference: Path | None) -> Path | None:

@@ -47,6 +47,20 @@ WindowOption: TypeAlias = Annotated[
 ]
 
 
+Objects: TypeAlias = Annotated[
+    list[int] | None,
+    typer.Option("--object", metavar="ID", help="The prompts after this are for object ID."),
+]
+Frame: TypeAlias = Annotated[int | None, typer.Option(help="Which volume of a 4D file, from 0.")]
+Series: TypeAlias = Annotated[int | None, typer.Option(help="Which DICOM series of a folder.")]
+Report: TypeAlias = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write what was done, as JSON.")
+]
+ReportPaths: TypeAlias = Annotated[
+    bool, typer.Option("--report-paths", help="With the names of files, too.")
+]
+
+
 def window_of(text: str | None) -> AnyWindow | None:
     """A window by its name or by level and width."""
     if text is None or "," not in text:

@@ -12,6 +12,7 @@ from medsegany.cli._common import out
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io import ending, read_labels, read_volume, write_labels
 from medsegany.io._files import atomically
+from medsegany.io._npz import grid_arrays
 from medsegany.volume import Volume
 
 
@@ -26,8 +27,8 @@ def convert(
         typer.Option(metavar="FILE", help="Labels to put beside the image, in an .npz."),
     ] = None,
     window: common.WindowOption = None,
-    frame: Annotated[int | None, typer.Option(help="Which volume of a 4D file, from 0.")] = None,
-    series: Annotated[int | None, typer.Option(help="Which DICOM series of a folder.")] = None,
+    frame: common.Frame = None,
+    series: common.Series = None,
     overwrite: common.Overwrite = False,
 ) -> None:
     """Convert a label map, or an image as display values, on the same grid.
@@ -71,11 +72,7 @@ def _convert_labels(source: Path, target: Path) -> None:
 
 
 def _write_case(target: Path, volume: Volume, reference: Path | None) -> None:
-    arrays = {
-        "imgs": volume.voxels,
-        "spacing": np.array(volume.spacing_mm[::-1]),
-        "affine": volume.affine,
-    }
+    arrays = {"imgs": volume.voxels, **grid_arrays(volume)}
     if reference is not None:
         arrays["gts"] = read_labels(reference, like=volume).labels
     atomically(target, lambda path: np.savez_compressed(path, **arrays))  # type: ignore[arg-type]

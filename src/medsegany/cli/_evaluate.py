@@ -12,7 +12,7 @@ from rich.text import Text
 from medsegany.cli import _common as common
 from medsegany.cli._cases import Case, stem
 from medsegany.cli._common import out
-from medsegany.cli._segment import run_cases
+from medsegany.cli._runs import end, run_cases
 from medsegany.errors import FileError
 from medsegany.io import ending, read_labels
 from medsegany.metrics import dsc
@@ -43,7 +43,7 @@ def evaluate(
         _print(rows, cases)
     if failed:
         common.err.print(f"{failed} of {len(rows)} failed, and are in no mean.")
-        raise typer.Exit(common.FAILED if failed == len(rows) else common.PARTIAL)
+        end(failed, len(rows))
 
 
 def _pairs(prediction: Path, truth: Path) -> list[Case]:

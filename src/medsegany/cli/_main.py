@@ -7,13 +7,12 @@ from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
-from rich.progress import Progress as Bar, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 import medsegany
 from medsegany.cli import _common as common, _models
-from medsegany.cli._common import err as _err, out as _out
+from medsegany.cli._common import out as _out
 from medsegany.cli._convert import convert
 from medsegany.cli._doctor import doctor
 from medsegany.cli._evaluate import evaluate
@@ -21,7 +20,6 @@ from medsegany.cli._prompts import InOrder
 from medsegany.cli._segment import segment
 from medsegany.cli._track import track
 from medsegany.errors import MedSegAnyError
-from medsegany.progress import Progress
 from medsegany.registry import DEFAULT
 
 app = typer.Typer(
@@ -44,15 +42,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         app()
-    except MedSegAnyError as error:
-        if "--debug" in sys.argv:
-            raise
-        common.say_error(error)
-        raise SystemExit(common.FAILED) from error
     except Exception as error:
         if "--debug" in sys.argv:
             raise
-        common.say_unexpected(error)
+        if isinstance(error, MedSegAnyError):
+            common.say_error(error)
+        else:
+            common.say_unexpected(error)
         raise SystemExit(common.FAILED) from error
 
 
@@ -85,10 +81,8 @@ def demo(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="Where results are written.")
     ] = Path("medsegany-demo"),
-    model: Annotated[str, typer.Option(help="A name from `medsegany models`.")] = DEFAULT,
-    checkpoint: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Weights of that model.")
-    ] = None,
+    model: common.Model = DEFAULT,
+    checkpoint: common.Checkpoint = None,
 ) -> None:
     """Segment a photograph, a scan and a film that come with the installation."""
     from medsegany import demo as parts  # noqa: PLC0415 -- keeps `medsegany --help` fast
@@ -96,14 +90,7 @@ def demo(
     segmenter = medsegany.load(model, checkpoint=checkpoint)
     table = Table("image", "prompt", "found", "seconds", title=f"model: {segmenter.name}")
     pictures: list[Path] = []
-    columns = (TextColumn("{task.description}"), TextColumn("{task.fields[at]}"))
-    with Bar(*columns, TimeElapsedColumn(), console=_err, transient=True) as bar:
-        task = bar.add_task("segmenting", total=None, at="")
-
-        def show(progress: Progress) -> None:
-            at = f"{progress.done} of {progress.total or '?'} {progress.stage}"
-            bar.update(task, at=at)
-
+    with common.bar("segmenting") as show:
         for row in parts.run(segmenter, output, show):
             table.add_row(row.image, row.prompt, row.found, f"{row.seconds:.1f}")
             pictures += row.files

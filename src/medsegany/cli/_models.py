@@ -11,6 +11,7 @@ from medsegany import checkpoints
 from medsegany.cards import BY_NAME, ModelCard
 from medsegany.cli import _common as common
 from medsegany.cli._common import err, out
+from medsegany.cli._runs import end
 from medsegany.errors import InvalidInput, MedSegAnyError, UnknownModel
 from medsegany.progress import on_terminal
 
@@ -79,7 +80,7 @@ def pull(names: Names = None, every: Every = False) -> None:
             continue
         err.print(f"{card.name} ({card.licence})", highlight=False)
         out.print(Text(str(path)), soft_wrap=True)
-    _end(failed, len(chosen))
+    end(failed, len(chosen))
 
 
 @app.command()
@@ -95,7 +96,7 @@ def verify(names: Names = None, every: Every = False, as_json: common.AsJson = F
             table.add_row(name, state)
         out.print(table)
     bad = {"wrong", "missing"} if names else {"wrong"}
-    _end(sum(state in bad for state in states.values()), len(states))
+    end(sum(state in bad for state in states.values()), len(states))
 
 
 @app.command()
@@ -120,8 +121,3 @@ def _chosen(names: list[str] | None, every: bool) -> list[ModelCard]:
         msg = f"{without[0]} has no weights."
         raise InvalidInput(msg)
     return [BY_NAME[name] for name in names]
-
-
-def _end(failed: int, count: int) -> None:
-    if failed:
-        raise typer.Exit(common.FAILED if failed == count else common.PARTIAL)

@@ -1,8 +1,7 @@
 """`medsegany segment`: pictures and volumes."""
 
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,20 +11,12 @@ from attrs import frozen
 from rich.table import Table
 from rich.text import Text
 
-import medsegany
-from medsegany import checkpoints
 from medsegany.cli import _common as common
 from medsegany.cli._cases import IMAGES, Case, find_cases
-from medsegany.cli._common import err, out
 from medsegany.cli._prompts import Asked, Built, in_order, on_image, on_volume
-from medsegany.cli._report import (
-    check_report,
-    geometry_of,
-    model_of,
-    prompts_of,
-    write_report,
-)
-from medsegany.errors import FileError, InvalidInput, MedSegAnyError
+from medsegany.cli._report import geometry_of
+from medsegany.cli._runs import Row, Run
+from medsegany.errors import InvalidInput
 from medsegany.io import (
     PICTURES,
     VIDEOS,
@@ -88,10 +79,7 @@ def segment(
         list[str] | None,
         typer.Option(metavar="FILE[@K]", help="Its mask on slice K, or on its middle slice."),
     ] = None,
-    object_: Annotated[
-        list[int] | None,
-        typer.Option("--object", metavar="ID", help="The prompts after this are for object ID."),
-    ] = None,
+    object_: common.Objects = None,
     world: Annotated[
         Literal["RAS", "LPS"] | None,
         typer.Option(help="Prompts are in millimetres: x,y,z and x0,y0,z0,x1,y1,z1."),
@@ -113,17 +101,13 @@ def segment(
         str | None, typer.Option(metavar="FIRST,LAST", help="Only these slices, both inclusive.")
     ] = None,
     window: common.WindowOption = None,
-    frame: Annotated[int | None, typer.Option(help="Which volume of a 4D file, from 0.")] = None,
-    series: Annotated[int | None, typer.Option(help="Which DICOM series of a folder.")] = None,
+    frame: common.Frame = None,
+    series: common.Series = None,
     device: common.Device = "auto",
     overwrite: common.Overwrite = False,
     as_json: common.AsJson = False,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what was done, as JSON.")
-    ] = None,
-    report_paths: Annotated[
-        bool, typer.Option("--report-paths", help="With the names of files, too.")
-    ] = False,
+    report: common.Report = None,
+    report_paths: common.ReportPaths = False,
 ) -> None:
     """Segment objects in pictures and volumes.
 
@@ -141,119 +125,15 @@ def segment(
         in_order(context), world, init, _slices(slices), common.window_of(window), frame, series
     )
     cases = find_cases(inputs, output, reference, kinds=IMAGES)
-    check_report(report, cases)
-    start = time.perf_counter()
-    segmenter = loaded(cases, overwrite, model, checkpoint, device)
-    rows = run_cases(cases, overwrite, lambda case, tell: _one(case, options, segmenter, tell))
-    content = {
-        "model": model_of(model, checkpoint, device),
-        "init": init,
-        "prompts": prompts_of(options.asked, paths=report_paths),
-        "slices": slices,
-        "window": window,
-        "cases": told(rows, cases, paths=report_paths),
-        "seconds": round(time.perf_counter() - start, 3),
-    }
-    if report is not None:
-        write_report(report, "segment", content, paths=report_paths)
-    finish(rows, cases, as_json=as_json, table=_table)
-
-
-def told(rows: list[dict[str, Any]], cases: list[Case], *, paths: bool) -> list[dict[str, Any]]:
-    """What a report says of the cases: inputs by their hash, errors by their kind.
-
-    The words of an error name files, and names of files often name patients.
-    """
-    found = []
-    for row, case in zip(rows, cases, strict=True):
-        said = {key: value for key, value in row.items() if key != "error" or paths}
-        said["input_sha256"] = checkpoints.sha256(case.source) if case.source.is_file() else None
-        if paths:
-            said["input"], said["output"] = str(case.source), str(case.target)
-        found.append(said)
-    return found
-
-
-def loaded(
-    cases: list[Case], overwrite: bool, model: str, checkpoint: Path | None, device: str
-) -> Segmenter:
-    """The model; one that cannot be loaded is said once, and not for every case."""
-    if not overwrite and all(case.target.exists() for case in cases):
-        return medsegany.load("classical")  # nothing will be done: any model, quickly
-    return medsegany.load(model, checkpoint=checkpoint, device=device)
-
-
-def run_cases(
-    cases: list[Case], overwrite: bool, one: Callable[[Case, OnProgress], dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Every case that is not done yet; one that fails does not stop the others.
-
-    Returns:
-        What came of each, in order; with an "error" where it failed.
-
-    Raises:
-        MedSegAnyError: There is a single case, and it failed.
-    """
-    rows: list[dict[str, Any]] = []
-    for number, case in enumerate(cases, start=1):
-        row: dict[str, Any] = {"case": number}
-        rows.append(row)
-        if case.target.exists() and not overwrite:
-            if not case.in_folder:
-                msg = f"{case.target} is there already: --overwrite replaces it."
-                raise FileError(msg)
-            row["skipped"] = True
-            continue
-        start = time.perf_counter()
-        try:
-            if case.in_folder:
-                _make(case.target.parent)
-            with common.bar(f"{case.name} ({number} of {len(cases)})") as tell:
-                row |= one(case, tell)
-        except MedSegAnyError as error:
-            if len(cases) == 1:
-                raise
-            row |= {"error": str(error), "error_kind": type(error).__name__}
-            common.say_error(error, f"{case.name}: ")
-        row["seconds"] = round(time.perf_counter() - start, 3)
-    return rows
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"The folder {folder} cannot be made: {error.strerror}."
-        raise FileError(msg) from error
-
-
-def finish(
-    rows: list[dict[str, Any]],
-    cases: list[Case],
-    *,
-    as_json: bool,
-    table: Callable[[list[dict[str, Any]], list[Case]], Table],
-) -> None:
-    """Print what came of it, and end with the code that says so."""
-    failed = [(row, case) for row, case in zip(rows, cases, strict=True) if "error" in row]
-    skipped = sum("skipped" in row for row in rows)
-    if as_json:
-        common.print_json(
-            [
-                {"input": str(case.source), "output": str(case.target), **row}
-                for row, case in zip(rows, cases, strict=True)
-            ]
-        )
-    elif len(rows) > len(failed) + skipped:
-        out.print(table(rows, cases))
-    if skipped:
-        err.print(f"{skipped} of {len(rows)} were there already (--overwrite does them again).")
-    if failed:
-        shown = Table("input", "error", title=f"{len(failed)} of {len(rows)} failed")
-        for row, case in failed:
-            shown.add_row(Text(case.name), Text(row["error"]))
-        err.print(shown)
-        raise typer.Exit(common.FAILED if len(failed) == len(rows) else common.PARTIAL)
+    run = Run(
+        "segment", cases, options.asked, model, checkpoint, device, overwrite, report, report_paths
+    )
+    run.do(
+        lambda case, segmenter, tell: _one(case, options, segmenter, tell),
+        {"init": init, "slices": slices, "window": window},
+        _table,
+        as_json=as_json,
+    )
 
 
 def _slices(text: str | None) -> tuple[int, int] | None:
@@ -382,7 +262,7 @@ def _score(value: float) -> float | None:
     return None if math.isnan(value) else round(float(value), 4)
 
 
-def _table(rows: list[dict[str, Any]], cases: list[Case]) -> Table:
+def _table(rows: Sequence[Row], cases: Sequence[Case]) -> Table:
     table = Table("input", "object", "size", "slices", "score", "written to")
     for row, case in zip(rows, cases, strict=True):
         for name, found in row.get("objects", {}).items():

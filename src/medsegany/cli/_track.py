@@ -1,7 +1,7 @@
 """`medsegany track`: videos."""
 
 import shutil
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -13,8 +13,7 @@ from rich.text import Text
 from medsegany.cli import _common as common
 from medsegany.cli._cases import FILMS, Case, find_cases
 from medsegany.cli._prompts import Asked, in_order, on_frames
-from medsegany.cli._report import check_report, model_of, prompts_of, write_report
-from medsegany.cli._segment import finish, loaded, run_cases, told
+from medsegany.cli._runs import Row, Run
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io import read_frames, write_video
 from medsegany.progress import OnProgress
@@ -49,10 +48,7 @@ def track(
     mask: Annotated[
         list[str] | None, typer.Option(metavar="FILE[@T]", help="Its mask on frame T, a PNG.")
     ] = None,
-    object_: Annotated[
-        list[int] | None,
-        typer.Option("--object", metavar="ID", help="The prompts after this are for object ID."),
-    ] = None,
+    object_: common.Objects = None,
     model: common.Model = DEFAULT,
     checkpoint: common.Checkpoint = None,
     direction: Annotated[Direction, typer.Option(help="From the prompted frames.")] = "forward",
@@ -63,12 +59,8 @@ def track(
     device: common.Device = "auto",
     overwrite: common.Overwrite = False,
     as_json: common.AsJson = False,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write what was done, as JSON.")
-    ] = None,
-    report_paths: Annotated[
-        bool, typer.Option("--report-paths", help="With the names of files, too.")
-    ] = False,
+    report: common.Report = None,
+    report_paths: common.ReportPaths = False,
 ) -> None:
     """Follow objects through videos.
 
@@ -88,11 +80,8 @@ def track(
         cases = find_cases(inputs, output, None, kinds=FILMS, written="")
     else:
         cases = [Case(inputs[0], output)]
-    check_report(report, cases)
-    start = time.perf_counter()
-    segmenter = loaded(cases, overwrite, model, checkpoint, device)
 
-    def one(case: Case, tell: OnProgress) -> dict[str, Any]:
+    def one(case: Case, segmenter: Segmenter, tell: OnProgress) -> Row:
         _refuse_what_is_no_result(case.target)
         part = case.target.with_name(f".{case.target.name}.{uuid4().hex}")
         try:
@@ -102,18 +91,8 @@ def track(
             shutil.rmtree(part, ignore_errors=True)
         return found
 
-    rows = run_cases(cases, overwrite, one)
-    if report is not None:
-        content = {
-            "model": model_of(model, checkpoint, device),
-            "direction": direction,
-            "prompts": prompts_of(asked, paths=report_paths),
-            "window": window,
-            "cases": told(rows, cases, paths=report_paths),
-            "seconds": round(time.perf_counter() - start, 3),
-        }
-        write_report(report, "track", content, paths=report_paths)
-    finish(rows, cases, as_json=as_json, table=_table)
+    run = Run("track", cases, asked, model, checkpoint, device, overwrite, report, report_paths)
+    run.do(one, {"direction": direction, "window": window}, _table, as_json=as_json)
 
 
 def _holds_videos(path: Path) -> bool:
@@ -130,7 +109,7 @@ def _one(
     tell: OnProgress,
     *,
     overlay: bool,
-) -> dict[str, Any]:
+) -> Row:
     frames = read_frames(case.source, window=window)
     built = on_frames(asked, frames[0])
     with segmenter.track_video(
@@ -170,7 +149,7 @@ def _refuse_what_is_no_result(target: Path) -> None:
         raise FileError(msg)
 
 
-def _table(rows: list[dict[str, Any]], cases: list[Case]) -> Table:
+def _table(rows: Sequence[Row], cases: Sequence[Case]) -> Table:
     table = Table("input", "frames", "objects", "seconds", "written to")
     for row, case in zip(rows, cases, strict=True):
         if "frames" in row:

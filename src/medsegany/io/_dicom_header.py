@@ -48,7 +48,7 @@ _TAGS = (
     "CineRate",
     "FrameTime",
 )
-_NAMED_SO = {".dcm", ".ima", ".dicom"}
+NAMED_SO = {".dcm", ".ima", ".dicom"}
 _NO_IMAGES = {"SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "PR", "KO", "SR", "REG"}
 
 
@@ -140,7 +140,7 @@ def is_dicom(path: Path) -> bool:
         return True
     # A group of the standard's first two, and an element of small number.
     plausible = len(head) > 16 and head[:2] in {b"\x02\0", b"\x08\0"} and head[3:4] == b"\0"
-    return plausible or (path.suffix.lower() in _NAMED_SO and len(head) > 16)
+    return plausible or (path.suffix.lower() in NAMED_SO and len(head) > 16)
 
 
 def dataset(path: Path, **how: Any) -> "Dataset":  # noqa: ANN401 -- pydicom's own options

@@ -21,6 +21,7 @@ from medsegany.io._volumes import READERS
 from medsegany.results import label_dtype
 from medsegany.types import Labels
 from medsegany.volume import Volume
+from medsegany.world import corners_of_bounds
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ T = TypeVar("T")
 # `write_labels`; it needs the source's files, which `DicomSeries.files` has.
 _NAMES = {".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".npz", ".png"}
 _COLOURS = _NAMES - {".npz"}
-_WRITTEN = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".npz", ".png")
+WRITTEN = (".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".npz", ".png")
 
 _OF_A_VOXEL = 0.05  # formats round affines; what is farther away lies elsewhere
 
@@ -146,9 +147,7 @@ def _refuse_another_grid(
         raise InvalidGeometry(msg)
     if affine is None or not isinstance(like, Volume):
         return
-    last = np.array(shape[::-1]) - 1
-    corners = np.array([[i, j, k, 1] for i in (0, last[0]) for j in (0, last[1])
-                        for k in (0, last[2])])  # fmt: skip
+    corners = np.c_[corners_of_bounds([(0, n - 1) for n in shape[::-1]]), np.ones(8)]
     off = np.linalg.norm(corners @ (affine - like.affine).T, axis=1).max()
     if off > _OF_A_VOXEL * min(like.spacing_mm):
         msg = (
@@ -195,8 +194,8 @@ def write_labels(
     """
     path = Path(path)
     kind = ending(path)
-    if kind not in _WRITTEN:
-        msg = f"{path.name}: labels are written as {', '.join(_WRITTEN)}."
+    if kind not in WRITTEN:
+        msg = f"{path.name}: labels are written as {', '.join(WRITTEN)}."
         raise FileError(msg)
     array = _on_the_grid(_as_array(labels), like, kind)
     named = _checked_names(_mapping(names, "names"), kind)

@@ -145,17 +145,18 @@ def _promised(file: IO[bytes]) -> int:
     return 0 if dtype.hasobject else prod(shape) * dtype.itemsize
 
 
-def write_npz(path: Path, labels: NDArray[Any], like: Volume, names: dict[int, str]) -> None:
-    """Write `segs` as the challenges want them, and the grid beside it.
+def grid_arrays(volume: Volume) -> dict[str, NDArray[np.float64]]:
+    """A grid as files of the challenges hold it, for `grid` to read again.
 
     `spacing` is (x, y, z), as in their files. They have no place for an orientation: `affine`
-    (voxel (i, j, k) to millimetres in RAS+) is ours, and read again by `read_labels`.
+    (voxel (i, j, k) to millimetres in RAS+) is ours.
     """
-    arrays: dict[str, Any] = {
-        "segs": labels,
-        "spacing": np.array(like.spacing_mm[::-1]),
-        "affine": like.affine,
-    }
+    return {"spacing": np.array(volume.spacing_mm[::-1]), "affine": volume.affine}
+
+
+def write_npz(path: Path, labels: NDArray[Any], like: Volume, names: dict[int, str]) -> None:
+    """Write `segs` as the challenges want them, and the grid beside it."""
+    arrays: dict[str, Any] = {"segs": labels, **grid_arrays(like)}
     if names:
         every = [names.get(n, "") for n in range(max(names) + 1)]
         arrays["names"] = np.array(every)  # names[label]
