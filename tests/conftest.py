@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from dicom_makers import dicom  # noqa: F401 -- a fixture for all tests
 from hypothesis import settings
 
 settings.register_profile("medsegany", deadline=None, max_examples=50)

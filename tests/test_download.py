@@ -5,6 +5,7 @@ import http.server
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
+from filelock import FileLock
 
 from medsegany import _download, checkpoints, errors
 from medsegany.cards import ModelCard
@@ -388,3 +390,33 @@ class TestPull:
     def test_an_unknown_name(self):
         with pytest.raises(errors.UnknownModel, match="sam1-b"):
             checkpoints.pull("sam3")
+
+
+def test_without_a_way_to_the_server_it_does_not_try_for_half_a_minute(tmp_path, monkeypatch):
+    asked = []
+
+    def no_name(*args, **kwargs):
+        asked.append(args)
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_name)
+    monkeypatch.setattr(time, "sleep", lambda s: None)
+    with pytest.raises(errors.DownloadError, match="name resolution.*by hand"):
+        _download.download("https://nowhere.invalid/x", tmp_path / "x", size=None, sha256=None)
+    assert len(asked) == 2
+
+
+def test_who_waits_for_another_process_says_so(tmp_path):
+    lock = FileLock(tmp_path / "x.lock")
+    lock.acquire()
+    (tmp_path / "x").write_bytes(b"abc")
+    said = []
+
+    def tell(progress):
+        said.append(progress.stage)
+        lock.release()
+
+    _download.download(
+        "https://nowhere.invalid/x", tmp_path / "x", size=3, sha256=None, on_progress=tell
+    )
+    assert said == ["bytes: another process is fetching them"]

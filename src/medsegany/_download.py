@@ -4,12 +4,16 @@ The well-kept downloaders do parts of this: pooch does not resume, and huggingfa
 its own host. urllib brings redirects and proxies, filelock (which torch needs anyway) the rest.
 """
 
+import errno
 import hashlib
 import http.client
 import os
 import shutil
+import socket
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
@@ -25,6 +29,7 @@ ATTEMPTS = 6  # without a byte of progress
 TIMEOUT_S = 30.0
 _PAUSE_S = 0.5
 _CHUNK = 1 << 18
+_NO_WAY = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
 _COME_AGAIN = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -55,11 +60,9 @@ def download(
         DownloadError: There is no connection, or it broke too often, or the disk is full.
         CheckpointError: What came is not what was wanted.
     """
-    from filelock import FileLock  # noqa: PLC0415 -- keeps `import medsegany` fast
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_name(f"{path.name}.lock")):
+        with _alone(path, size, on_progress):
             if path.is_file() and (found := _as_wanted(path, size, sha256)):
                 return found  # another process has fetched it meanwhile
             return _Download(url, path, size, sha256, on_progress).run()
@@ -70,6 +73,23 @@ def download(
             "left. What has arrived is kept, and the next try goes on from there."
         )
         raise DownloadError(msg) from error
+
+
+@contextmanager
+def _alone(path: Path, size: int | None, on_progress: OnProgress) -> Iterator[None]:
+    """One process at a time; the others say that they wait."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 -- keeps `import medsegany` fast
+
+    lock = FileLock(path.with_name(f"{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        on_progress(Progress("bytes: another process is fetching them", 0, size))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def file_sha256(path: Path) -> str:
@@ -87,6 +107,16 @@ def _as_wanted(path: Path, size: int | None, sha256: str | None) -> str:
 
 class _Broken(Exception):
     """The connection ended before the file did; the next one may go on."""
+
+
+class _Unreachable(_Broken):
+    """There is no way to the server, and a second later there will hardly be one."""
+
+
+def _broken(reason: object) -> _Broken:
+    no_way = isinstance(reason, socket.gaierror) or getattr(reason, "errno", None) in _NO_WAY
+    said = getattr(reason, "strerror", None) or str(reason)
+    return _Unreachable(said) if no_way else _Broken(said)
 
 
 class _SafeRedirects(HTTPRedirectHandler):
@@ -149,7 +179,8 @@ class _Download:
                 self._receive()
             except _Broken as error:
                 # Bytes that arrived are progress, however often the line breaks.
-                failed = 0 if self._here() > most else failed + 1
+                step = ATTEMPTS // 2 if isinstance(error, _Unreachable) else 1
+                failed = 0 if self._here() > most else failed + step
                 most = max(most, self._here())
                 if failed >= ATTEMPTS:
                     raise DownloadError(self._gave_up(error)) from error
@@ -179,7 +210,11 @@ class _Download:
         except (http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError) as error:
             raise _Broken(str(error) or type(error).__name__) from error
         except URLError as error:
-            raise _Broken(str(error.reason)) from error
+            raise _broken(error.reason) from error
+        except OSError as error:
+            if error.errno in _NO_WAY:
+                raise _broken(error) from error
+            raise
 
     def _request(self, have: int) -> Request:
         headers = {"User-Agent": "medsegany", "Accept-Encoding": "identity"}

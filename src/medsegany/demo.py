@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 
 from medsegany.errors import FileError
 from medsegany.io import read_frames, read_volume, write_labels
+from medsegany.io._files import atomically
 from medsegany.overlays import contact_sheet, overlay
 from medsegany.progress import OnProgress, no_progress
 from medsegany.prompts import Box
@@ -137,4 +138,4 @@ def _timed(work: Callable[[], T]) -> tuple[T, float]:
 
 
 def _save(path: Path, picture: Image) -> None:
-    Pillow.fromarray(picture).save(path)
+    atomically(path, Pillow.fromarray(picture).save)

@@ -1,5 +1,6 @@
 """From a name to a model; nothing heavy is imported before a model is asked for."""
 
+import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
@@ -82,6 +83,9 @@ def load(
     if card.family == "classical":
         _refuse(name, checkpoint=checkpoint, dtype=dtype, image_size=image_size)
         _refuse(name, compile=compile or None)
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(device)):
+            msg = f'device is "auto", "cpu", "cuda", "cuda:1" or "mps", got {str(device)!r}.'
+            raise InvalidInput(msg)
         return _opener(card.family)(card)
     if card.family != "sam2" and image_size not in (None, card.image_size):
         msg = f"{name} works at {card.image_size} px; image_size is an option of SAM2."

@@ -60,9 +60,9 @@ def test_the_demo_s_pictures_show_the_object(demo):
     assert all(np.array(Image.open(path)).any() for path in masks)
 
 
-def test_an_error_is_one_paragraph_and_exit_code_1(tmp_path):
+def test_an_error_is_one_paragraph_and_exit_code_2(tmp_path):
     done = medsegany("demo", "--model", "sam3", cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("Error: There is no model 'sam3'")
     assert "Traceback" not in done.stderr
     assert not done.stdout

@@ -1,5 +1,6 @@
 """The other commands, and how a command ends that is stopped."""
 
+import json
 import os
 import signal
 import subprocess
@@ -40,7 +41,7 @@ class TestTrack:
     def test_without_a_prompt_it_asks_for_one(self, run, tmp_path):
         np.savez(tmp_path / "v.npz", imgs=phantoms.moving_disc(4)[0])
         done = run("track", tmp_path / "v.npz", "-o", tmp_path / "o")
-        assert done.code == 1
+        assert done.code == 2
         assert "Give --box" in done.err
 
 
@@ -102,11 +103,33 @@ class TestConvert:
         np.testing.assert_array_equal(case.volume.voxels, expected.voxels)
         np.testing.assert_allclose(case.volume.affine, expected.affine)
 
+    def test_a_picture(self, run, tmp_path):
+        ct = get_testdata_file("CT_small.dcm")
+        done = run("convert", ct, tmp_path / "c.png", "--window", "40,400")
+        assert done.code == 0, done.err
+        with Image.open(tmp_path / "c.png") as picture:
+            np.testing.assert_array_equal(picture, io.read_image(ct, window="abdomen"))
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["--labels", "a.nii", "b.nii", "--window", "brain"], "--window: not an option"),
+            (["a.nii", "b.nii", "--reference", "c.nii"], "for a file other than .npz"),
+            (["a.png", "b.png", "--series", "2"], "for a picture"),
+            (["a.nii", "b.nii", "--window", "raw"], "makes display values is needed"),
+        ],
+    )
+    def test_no_option_is_ignored(self, run, words, said):
+        done = run("convert", *words)
+        assert done.code == 2
+        assert said in done.err
+
 
 class TestModels:
     def test_they_are_listed(self, run):
         assert "medsam2" in run("models").out
         assert {m["name"] for m in run("models", "list", "--json").json()} > {"sam1-b", "classical"}
+        assert run("models", "--json").json() == run("models", "list", "--json").json()
 
     def test_where_weights_belong(self, run):
         done = run("models", "path", "sam2.1-t")
@@ -205,7 +228,8 @@ def test_a_command_that_is_stopped_leaves_nothing_half_done(tmp_path, how, code,
         (tmp_path / "in").mkdir()
         for n in range(8):
             Image.fromarray(volume.voxels[5]).save(tmp_path / "in" / f"{n}.png")
-        words = ["segment", tmp_path / "in", "--box", "10,10,60,50", "-o", tmp_path / "o"]
+        words = ["segment", tmp_path / "in", "--box", "10,10,60,50", "-o", tmp_path / "o",
+                 "--report", tmp_path / "r.json"]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW, *map(str, words)],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -218,7 +242,9 @@ def test_a_command_that_is_stopped_leaves_nothing_half_done(tmp_path, how, code,
     time.sleep(0.05)
     left = {p.name for p in tmp_path.rglob("*") if p.is_file()}
     if what == "folder":
-        done = {p.name for p in (tmp_path / "o").iterdir()}
+        done = {p.name for p in (tmp_path / "o").iterdir()} - {"medsegany-run.json"}
+        said = json.loads((tmp_path / "r.json").read_text())
+        assert len([c for c in said["cases"] if "objects" in c]) == len(done)
         assert done
         assert done <= {"0.png", "1.png", "2.png"}
         assert all(io.read_labels(tmp_path / "o" / name) for name in done)

@@ -136,7 +136,12 @@ class TestManyFiles:
         done = self.segment(run, folder)
         assert done.code == 0, done.err
         out = folder.parent / "out"
-        assert sorted(p.name for p in out.iterdir()) == ["a.png", "b.png", "c.png"]
+        assert sorted(p.name for p in out.iterdir()) == [
+            "a.png",
+            "b.png",
+            "c.png",
+            "medsegany-run.json",
+        ]
         (out / "b.png").unlink()
         before = (out / "a.png").stat().st_mtime_ns
         done = self.segment(run, folder)
@@ -158,6 +163,42 @@ class TestManyFiles:
             path.write_text("no picture")
         assert self.segment(run, folder).code == 1
 
+    def test_a_folder_does_not_hold_results_of_two_kinds(self, run, folder):
+        assert self.segment(run, folder).code == 0
+        (folder.parent / "out" / "b.png").unlink()
+        done = self.segment(run, folder, "--point", "40,30")
+        assert done.code == 1
+        assert "were made with another prompts" in done.err
+        assert not (folder.parent / "out" / "b.png").exists()
+        assert self.segment(run, folder, "--point", "40,30", "--overwrite").code == 0
+        assert self.segment(run, folder, "--point", "40,30").code == 0
+
+    def test_a_case_without_its_reference_fails_alone(self, run, folder):
+        truths = folder.parent / "truth"
+        truths.mkdir()
+        for name in "ac":
+            labels = np.zeros((72, 96), np.uint8)
+            labels[15:46, 25:56] = 1
+            Image.fromarray(labels).save(truths / f"{name}.png")
+        report = folder.parent / "r.json"
+        done = run("segment", folder, "--reference", truths, "-o", folder.parent / "out",
+                   "--report", report)  # fmt: skip
+        assert done.code == 3
+        assert "no label map named as b.png" in done.err
+        cases = json.loads(report.read_text())["cases"]
+        assert [c.get("boxes") for c in cases] == [{"1": "25,15,55,45"}, None, {"1": "25,15,55,45"}]
+        assert len({c["reference_sha256"] for c in cases}) == 2
+
+    @pytest.mark.parametrize(
+        ("output", "said"),
+        [("o.jpg", "label maps are written as"), ("in", "results need a folder of their own")],
+    )
+    def test_an_output_that_can_be_none(self, run, folder, output, said):
+        done = run("segment", folder, "--box", "25,15,55,45", "-o", folder.parent / output)
+        assert done.code == 2
+        assert said in done.err
+        assert sorted(p.name for p in folder.iterdir()) == ["a.png", "b.png", "c.png"]
+
     def test_two_inputs_do_not_share_a_result(self, run, folder):
         Image.open(folder / "a.png").save(folder / "a.tif")
         done = self.segment(run, folder)
@@ -167,31 +208,41 @@ class TestManyFiles:
 
 class TestMistakes:
     @pytest.mark.parametrize(
-        ("words", "said"),
+        ("words", "said", "code"),
         [
-            (["--box", "1,2,3,4"], "on which slice? For example 1,2,3,4@57"),
-            (["--box", "1,2,3@4"], "x0,y0,x1,y1@slice is needed, for example 30,42,118,97@57"),
-            (["--box", "a,b,c,d@4"], "x is the column, y the row"),
-            (["--box", "9,9,1,1@4"], "Box needs x1 >= x0"),
-            (["--point", "500,500@4"], "lies outside"),
-            (["--point", "5,5@99"], "99"),
-            (["--object", "0", "--point", "5,5@4"], "from 1 is needed"),
-            (["--point", "5,5@4", "--object", "2"], "is for the prompts after it"),
-            (["--point", "5,5@4", "--slices", "9" * 5000 + ",2"], "first and the last slice"),
-            (["--point", "5,5@4", "--report", "no/r.json"], "there is no folder no"),
-            (["--point", "5,5@4", "--slices", "3"], "first and the last slice"),
-            (["--point", "5,5,5", "--world", "RAS", "--window", "40;400"], "no window '40;400'"),
-            (["--point", "5,5", "--world", "RAS"], "x,y,z, in millimetres"),
-            (["--point", "5,5,5000", "--world", "RAS"], "lies outside the volume"),
-            (["--object", "9", "--mask", "truth.nii.gz"], "There is no file"),
-            ([], "Give --box, --point or --mask"),
-            (["--init", "gt"], "needs --reference"),
-            (["--point", "5,5@4", "--model", "sam3"], "There is no model 'sam3'"),
+            (["--box", "1,2,3,4"], "on which slice? For example 1,2,3,4@57", 1),
+            (["--box", "1,2,3@4"], "x0,y0,x1,y1@slice is needed, for example 30,42,118,97@57", 2),
+            (["--box", "a,b,c,d@4"], "x is the column, y the row", 2),
+            (["--box", "9,9,1,1@4"], "Box needs x1 >= x0", 1),
+            (["--point", "500,500@4"], "lies outside", 1),
+            (["--point", "5,5@99"], "99", 1),
+            (["--object", "0", "--point", "5,5@4"], "from 1 is needed", 2),
+            (["--point", "5,5@4", "--object", "2"], "is for the prompts after it", 2),
+            (["--point", "5,5@4", "--slices", "9" * 5000 + ",2"], "first and the last slice", 2),
+            (["--point", "5,5@4", "--report", "no/r.json"], "there is no folder no", 1),
+            (["--point", "5,5@4", "--slices", "3"], "first and the last slice", 2),
+            (
+                ["--point", "5,5,5", "--world", "RAS", "--window", "40;400"],
+                "a level and a width such as 40,400",
+                2,
+            ),
+            (["--point", "5,5", "--world", "RAS"], "x,y,z, in millimetres", 2),
+            (["--point", "5,5,5000", "--world", "RAS"], "lies outside the volume", 1),
+            (["--object", "9", "--mask", "truth.nii.gz"], "There is no file", 1),
+            (["--point", "5,5@4", "--window", "raw"], "give a window", 2),
+            (["--point", "5,5@4", "--window", "bone2"], "there is abdomen, soft tissue", 2),
+            (["--point", "5,5@4", "--device", "banana"], "device is", 1),
+            (["--point", "5,5@4", "--image-size", "512"], "no option --image-size", 1),
+            (["--point", "5,5@4", "--series", "2"], "--series 2 is for DICOM", 1),
+            (["--point", "5,5@4", "--frame", "2"], "--frame 2, but", 1),
+            ([], "Give --box, --point or --mask", 2),
+            (["--init", "gt"], "needs --reference", 2),
+            (["--point", "5,5@4", "--model", "sam3"], "There is no model 'sam3'", 2),
         ],
     )
-    def test_it_is_said_in_one_paragraph(self, run, scan, tmp_path, words, said):
+    def test_it_is_said_in_one_paragraph(self, run, scan, tmp_path, words, said, code):
         done = run("segment", scan[0], *words, "-o", tmp_path / "o.nii.gz")
-        assert done.code == 1
+        assert done.code == code
         assert done.err.startswith("Error: ")
         assert said in done.err
         assert "Traceback" not in done.err
@@ -220,6 +271,51 @@ class TestMistakes:
         assert done.code == 1
         assert "--overwrite" in done.err
         assert (tmp_path / "o.nii.gz").read_text() == "mine"
+
+
+def test_a_volume_is_no_png(run, scan, tmp_path):
+    done = run("segment", scan[0], "--point", "5,5@4", "-o", tmp_path / "o.png")
+    assert done.code == 2
+    assert "a PNG holds one slice" in done.err
+
+
+class TestSeveralStacks:
+    """A folder with two stacks in one series, which no number tells apart."""
+
+    @pytest.fixture
+    def words(self, dicom, tmp_path, rng):
+        voxels = rng.integers(0, 200, (6, 20, 24)).astype(np.int16)
+        study = tmp_path / "study"
+        dicom.series(
+            study / "a", voxels, dicom.places(6), SeriesNumber=4, SeriesInstanceUID="1.2.1"
+        )
+        dicom.series(
+            study / "b", voxels[:5], dicom.places(5), SeriesNumber=4, SeriesInstanceUID="1.2.2"
+        )
+        return ["segment", study, "--box", "3,3,12,12@2", "--window", "percentile",
+                "-o", tmp_path / "o.nii.gz"]  # fmt: skip
+
+    def test_the_error_lists_what_to_give(self, run, words):
+        done = run(*words)
+        assert done.code == 1
+        assert "--stack 0: series 4: MR, 6 images" in done.err
+        assert "--stack 1: series 4: MR, 5 images" in done.err
+        assert "io." not in done.err
+
+    @pytest.mark.parametrize(("stack", "slices"), [(0, 6), (1, 5)])
+    def test_a_stack_by_its_place(self, run, words, stack, slices):
+        done = run(*words, "--stack", stack, "--json")
+        assert done.code == 0, done.err
+        assert done.json()[0]["geometry"]["shape"] == [slices, 20, 24]
+
+    def test_a_series_by_its_uid(self, run, words):
+        done = run(*words, "--series", "1.2.2", "--json")
+        assert done.code == 0, done.err
+        assert done.json()[0]["geometry"]["shape"] == [5, 20, 24]
+
+    def test_a_stack_that_is_not_there(self, run, words):
+        assert "has no stack 2" in run(*words, "--stack", "2").err
+        assert run(*words, "--stack", "0", "--series", "4").code == 2
 
 
 class TestReport:
@@ -281,5 +377,5 @@ def test_a_model_that_cannot_be_loaded_is_said_once(run, tmp_path):
     for name in "abc":
         Image.new("L", (9, 9)).save(tmp_path / "in" / f"{name}.png")
     done = run("segment", tmp_path / "in", "--point", "5,5", "-o", tmp_path / "out", "-m", "sam3")
-    assert done.code == 1
+    assert done.code == 2
     assert done.err.count("There is no model") == 1

@@ -5,10 +5,13 @@ from pathlib import Path
 
 from attrs import frozen
 
+from medsegany.cli._common import NotUnderstood
 from medsegany.errors import FileError, InvalidInput
-from medsegany.io import PICTURES, VIDEOS, VOLUMES, ending
+from medsegany.io import PICTURES, VIDEOS, VOLUMES, dicom_series, ending, read_volume
 from medsegany.io._dicom_header import NAMED_SO
 from medsegany.io._labels import WRITTEN
+from medsegany.preprocess import AnyWindow
+from medsegany.volume import Volume
 
 
 @frozen
@@ -20,12 +23,14 @@ class Case:
         target: Where its result goes.
         reference: Its label map, if any.
         in_folder: Whether the user named the folder of results and not this one: it is made.
+        missing: Why it cannot be done, where that is known before.
     """
 
     source: Path
     target: Path
     reference: Path | None = None
     in_folder: bool = False
+    missing: str = ""
 
     @property
     def name(self) -> str:
@@ -60,19 +65,23 @@ def find_cases(
 
     Raises:
         FileError: There is nothing to do, or two inputs would have one result.
-        InvalidInput: Several inputs and one output.
+        NotUnderstood: Several inputs and one output, or an output that cannot be one.
     """
     sources = [source for path in inputs for source in _expanded(path, kinds)]
     if ending(output) in WRITTEN and not output.is_dir():
         if len(sources) > 1:
             msg = f"There are {len(sources)} inputs, and {output} is one file: give a folder."
-            raise InvalidInput(msg)
-        return [Case(sources[0], output, _reference_of(sources[0], reference))]
+            raise NotUnderstood(msg)
+        if ending(output) == ".png" and ending(sources[0]) not in PICTURES:
+            msg = f"-o {output}: a PNG holds one slice. For a volume .nii.gz, .seg.nrrd, .mha, ..."
+            raise NotUnderstood(msg)
+        return [_case(sources[0], output, reference, in_folder=False)]
+    _refuse_no_folder(output, inputs)
     cases = []
     for source in sources:
         kind = _result_kind(source) if written is None else written
         target = output / f"{stem(source)}{kind}"
-        cases.append(Case(source, target, _reference_of(source, reference), in_folder=True))
+        cases.append(_case(source, target, reference, in_folder=True))
     seen: dict[Path, Case] = {}
     for case in cases:
         other = seen.setdefault(case.target, case)
@@ -80,6 +89,56 @@ def find_cases(
             msg = f"{other.name} and {case.name} would both be written to {case.target}."
             raise FileError(msg)
     return cases
+
+
+def volume_of(
+    path: Path,
+    *,
+    window: AnyWindow | None,
+    frame: int | None,
+    series: str | None,
+    stack: int | None,
+) -> Volume:
+    """A volume by the options of the command line.
+
+    Raises:
+        NotUnderstood: Both a series and a stack, or a stack that is not there.
+    """
+    if stack is None:
+        number = int(series) if series is not None and series.isdecimal() else series
+        return read_volume(path, window=window, frame=frame, series=number)
+    if series is not None:
+        msg = "--series and --stack both say which images are meant: give one of them."
+        raise NotUnderstood(msg)
+    found = dicom_series(path)
+    if not 0 <= stack < len(found):
+        listed = "".join(f"\n  --stack {n}: {one}" for n, one in enumerate(found))
+        msg = f"{path} has no stack {stack}. There is{listed}"
+        raise NotUnderstood(msg)
+    return read_volume(found[stack].files, window=window, frame=frame)
+
+
+def _refuse_no_folder(output: Path, inputs: Sequence[Path]) -> None:
+    known = PICTURES | VIDEOS | VOLUMES | {".json", ".csv", ".dcm", ".gz"}
+    if not output.is_dir() and ending(output) in known:
+        msg = (
+            f"-o {output}: label maps are written as {', '.join(sorted(WRITTEN))}; any other name "
+            "is that of a folder."
+        )
+        raise NotUnderstood(msg)
+    if any(path.is_dir() and path.resolve() == output.resolve() for path in inputs):
+        msg = f"-o {output} is the folder of the inputs: results need a folder of their own."
+        raise NotUnderstood(msg)
+
+
+def _case(source: Path, target: Path, reference: Path | None, *, in_folder: bool) -> Case:
+    if reference is None or not reference.is_dir():
+        return Case(source, target, reference, in_folder)
+    found = [p for p in sorted(reference.iterdir()) if p.is_file() and stem(p) == stem(source)]
+    if found:
+        return Case(source, target, found[0], in_folder)
+    msg = f"The folder {reference} has no label map named as {source.name}."
+    return Case(source, target, None, in_folder, missing=msg)
 
 
 def _expanded(path: Path, kinds: frozenset[str]) -> list[Path]:
@@ -104,16 +163,6 @@ def _result_kind(source: Path) -> str:
     if kind in PICTURES:
         return ".png"
     return kind if kind in WRITTEN else ".nii.gz"
-
-
-def _reference_of(source: Path, reference: Path | None) -> Path | None:
-    if reference is None or not reference.is_dir():
-        return reference
-    found = [p for p in sorted(reference.iterdir()) if p.is_file() and stem(p) == stem(source)]
-    if not found:
-        msg = f"The folder {reference} has no label map named as {source.name}."
-        raise FileError(msg)
-    return found[0]
 
 
 IMAGES = frozenset(PICTURES | set(VOLUMES))

@@ -13,7 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from medsegany.errors import InvalidInput, MedSegAnyError
+from medsegany.cli._words import on_the_command_line
+from medsegany.errors import InvalidInput, MedSegAnyError, UnknownModel
 from medsegany.preprocess import WINDOWS, AnyWindow, Window
 from medsegany.progress import OnProgress, Progress
 
@@ -23,6 +24,11 @@ err = Console(stderr=True)
 
 OK, FAILED, USAGE, PARTIAL = 0, 1, 2, 3
 """Exit codes: all is well; nothing worked; the command was not understood; a part failed."""
+
+
+class NotUnderstood(InvalidInput):
+    """The words of the command are wrong, whatever is in the files."""
+
 
 Model: TypeAlias = Annotated[
     str, typer.Option("--model", "-m", help="A name from `medsegany models`, or a folder or file.")
@@ -52,7 +58,18 @@ Objects: TypeAlias = Annotated[
     typer.Option("--object", metavar="ID", help="The prompts after this are for object ID."),
 ]
 Frame: TypeAlias = Annotated[int | None, typer.Option(help="Which volume of a 4D file, from 0.")]
-Series: TypeAlias = Annotated[int | None, typer.Option(help="Which DICOM series of a folder.")]
+Series: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="NUMBER|UID", help="Which DICOM series of a folder that holds several."),
+]
+Stack: TypeAlias = Annotated[
+    int | None,
+    typer.Option(help="Which stack of DICOM images, by its place in the list that an error shows."),
+]
+ImageSize: TypeAlias = Annotated[
+    int | None,
+    typer.Option(metavar="PIXELS", help="What SAM2 scales images to: 512 is faster than 1024."),
+]
 Report: TypeAlias = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write what was done, as JSON.")
 ]
@@ -63,14 +80,20 @@ ReportPaths: TypeAlias = Annotated[
 
 def window_of(text: str | None) -> AnyWindow | None:
     """A window by its name or by level and width."""
-    if text is None or "," not in text:
+    if text is None or text in {*WINDOWS, "percentile", "raw"}:
         return text
+    if "," not in text:
+        msg = (
+            f"--window {text}: there is {', '.join(WINDOWS)}, a level and a width such as 40,400, "
+            "and percentile for anything but CT."
+        )
+        raise NotUnderstood(msg)
     level, _, width = text.partition(",")
     try:
         return Window(float(level), float(width))
     except ValueError as error:
         msg = f"--window {text}: a level and a width are needed, such as 40,400. {error}"
-        raise InvalidInput(msg) from error
+        raise NotUnderstood(msg) from error
 
 
 @contextmanager
@@ -94,7 +117,10 @@ def bar(what: str) -> Iterator[OnProgress]:
 
 def say_error(error: MedSegAnyError, before: str = "") -> None:
     """One paragraph; the message is no markup: "[dicom]" in it is not a style."""
-    err.print(Text.assemble((f"{before}Error: ", "bold red"), str(error)), soft_wrap=True)
+    err.print(
+        Text.assemble((f"{before}Error: ", "bold red"), on_the_command_line(str(error))),
+        soft_wrap=True,
+    )
 
 
 def say_unexpected(error: Exception) -> None:
@@ -109,6 +135,11 @@ def say_unexpected(error: Exception) -> None:
         Text.assemble(("Error: ", "bold red"), f"{type(error).__name__}: {words}.{ours}"),
         soft_wrap=True,
     )
+
+
+def code_of(error: MedSegAnyError) -> int:
+    """The exit code for a command that ended with this."""
+    return USAGE if isinstance(error, (NotUnderstood, UnknownModel)) else FAILED
 
 
 def print_json(content: Mapping[str, Any] | list[Any]) -> None:

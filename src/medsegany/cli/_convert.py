@@ -8,11 +8,13 @@ import typer
 from rich.text import Text
 
 from medsegany.cli import _common as common
-from medsegany.cli._common import out
-from medsegany.errors import FileError, InvalidInput
-from medsegany.io import ending, read_labels, read_volume, write_labels
+from medsegany.cli._cases import volume_of
+from medsegany.cli._common import NotUnderstood, out
+from medsegany.errors import FileError
+from medsegany.io import ending, read_image, read_labels, write_labels
 from medsegany.io._files import atomically
 from medsegany.io._npz import grid_arrays
+from medsegany.preprocess import AnyWindow
 from medsegany.volume import Volume
 
 
@@ -29,31 +31,71 @@ def convert(
     window: common.WindowOption = None,
     frame: common.Frame = None,
     series: common.Series = None,
+    stack: common.Stack = None,
     overwrite: common.Overwrite = False,
 ) -> None:
-    """Convert a label map, or an image as display values, on the same grid.
+    """Convert a label map, a volume as display values, or a picture, on the same grid.
 
     An `.npz` is the MedSAM challenges' form: `imgs`, `spacing` as (x, y, z), and `gts`.
 
         medsegany convert dicom-folder/ case.npz --window abdomen --reference truth.nii.gz
 
         medsegany convert --labels seg.nii.gz seg.seg.nrrd
+
+        medsegany convert chest.dcm chest.png
     """
+    _refuse_what_would_be_ignored(
+        labels=labels,
+        picture=ending(target) == ".png",
+        npz=ending(target) == ".npz",
+        given={
+            "--reference": reference,
+            "--window": window,
+            "--frame": frame,
+            "--series": series,
+            "--stack": stack,
+        },
+    )
     if target.exists() and not overwrite:
         msg = f"{target} is there already: --overwrite replaces it."
         raise FileError(msg)
     if labels:
         _convert_labels(source, target)
+    elif ending(target) == ".png":
+        _convert_picture(source, target, common.window_of(window), frame)
     else:
-        volume = read_volume(source, window=common.window_of(window), frame=frame, series=series)
-        if volume.voxels.dtype != np.uint8:
-            msg = f"--window {window}: a window that makes display values is needed."
-            raise InvalidInput(msg)
+        shown = common.window_of(window)
+        volume = volume_of(source, window=shown, frame=frame, series=series, stack=stack)
         if ending(target) == ".npz":
             _write_case(target, volume, reference)
         else:
             write_labels(target, volume.voxels, like=volume)
     out.print(Text(str(target)), soft_wrap=True)
+
+
+def _refuse_what_would_be_ignored(
+    *, labels: bool, picture: bool, npz: bool, given: dict[str, object]
+) -> None:
+    used = {"--reference"} if npz and not labels else set()
+    if not labels:
+        used |= {"--window", "--frame"} | (set() if picture else {"--series", "--stack"})
+    if given["--window"] == "raw":
+        msg = "--window raw: a window that makes display values is needed."
+        raise NotUnderstood(msg)
+    ignored = [name for name, value in given.items() if value is not None and name not in used]
+    if ignored:
+        what = "a label map" if labels else "a picture" if picture else "a file other than .npz"
+        msg = f"{', '.join(ignored)}: not an option for {what}."
+        raise NotUnderstood(msg)
+
+
+def _convert_picture(
+    source: Path, target: Path, window: AnyWindow | None, frame: int | None
+) -> None:
+    from PIL import Image as Pillow  # noqa: PLC0415 -- keeps `medsegany --help` fast
+
+    picture = Pillow.fromarray(read_image(source, window=window, frame=frame))
+    atomically(target, picture.save)
 
 
 def _convert_labels(source: Path, target: Path) -> None:

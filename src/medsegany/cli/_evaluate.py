@@ -12,7 +12,7 @@ from rich.text import Text
 from medsegany.cli import _common as common
 from medsegany.cli._cases import Case, stem
 from medsegany.cli._common import out
-from medsegany.cli._runs import end, run_cases
+from medsegany.cli._runs import Row, end, run_cases
 from medsegany.errors import FileError
 from medsegany.io import ending, read_labels
 from medsegany.metrics import dsc
@@ -33,7 +33,8 @@ def evaluate(
     A prediction on another grid is an error.
     """
     cases = _pairs(prediction, truth)
-    rows = run_cases(cases, overwrite=True, one=_one)
+    rows: list[Row] = []
+    run_cases(cases, overwrite=True, one=_one, rows=rows)
     failed = sum("error" in row for row in rows)
     if as_json:
         common.print_json(

@@ -1,5 +1,6 @@
 """All commands, and how the line ends: with 0, 1, 2, 3, 130 or 143."""
 
+import io
 import signal
 import sys
 from pathlib import Path
@@ -38,17 +39,21 @@ app.command()(doctor)
 
 
 def main() -> None:
-    """Run the command line; an error that medsegany raises is one paragraph and exit code 1."""
+    """Run the command line; an error of medsegany is one paragraph, and exit code 1 or 2."""
     signal.signal(signal.SIGTERM, _terminated)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without Unicode stops no result
+            stream.reconfigure(errors="replace")
+    words = sys.argv[1:]
     try:
-        app()
+        app([word for word in words if word != "--debug"])
     except Exception as error:
-        if "--debug" in sys.argv:
+        if "--debug" in words:
             raise
         if isinstance(error, MedSegAnyError):
             common.say_error(error)
-        else:
-            common.say_unexpected(error)
+            raise SystemExit(common.code_of(error)) from error
+        common.say_unexpected(error)
         raise SystemExit(common.FAILED) from error
 
 

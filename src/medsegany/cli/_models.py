@@ -10,9 +10,9 @@ import medsegany
 from medsegany import checkpoints
 from medsegany.cards import BY_NAME, ModelCard
 from medsegany.cli import _common as common
-from medsegany.cli._common import err, out
+from medsegany.cli._common import NotUnderstood, err, out
 from medsegany.cli._runs import end
-from medsegany.errors import InvalidInput, MedSegAnyError, UnknownModel
+from medsegany.errors import MedSegAnyError, UnknownModel
 from medsegany.progress import on_terminal
 
 app = typer.Typer(help="List models; fetch and check their weights.")
@@ -22,10 +22,10 @@ Every = Annotated[bool, typer.Option("--all", help="All models that have weights
 
 
 @app.callback(invoke_without_command=True)
-def models(context: typer.Context) -> None:
+def models(context: typer.Context, as_json: common.AsJson = False) -> None:
     """List models; fetch and check their weights."""
     if context.invoked_subcommand is None:
-        list_()
+        list_(as_json)
 
 
 @app.command("list")
@@ -111,13 +111,13 @@ def _chosen(names: list[str] | None, every: bool) -> list[ModelCard]:
         return [card for card in BY_NAME.values() if card.url is not None]
     if not names:
         msg = "Which model? Give names from `medsegany models`, or --all."
-        raise InvalidInput(msg)
+        raise NotUnderstood(msg)
     unknown = [name for name in names if name not in BY_NAME]
     if unknown:
         msg = f"There is no model {unknown[0]!r}. Models: {', '.join(BY_NAME)}."
         raise UnknownModel(msg)
     without = [name for name in names if BY_NAME[name].url is None]
     if without:
-        msg = f"{without[0]} has no weights."
-        raise InvalidInput(msg)
+        msg = f"{without[0]} has no weights, and needs none."
+        raise NotUnderstood(msg)
     return [BY_NAME[name] for name in names]

@@ -9,7 +9,8 @@ from attrs import field, frozen
 from typer.core import TyperCommand
 
 from medsegany import world
-from medsegany.errors import InvalidInput, InvalidPrompt
+from medsegany.cli._common import NotUnderstood
+from medsegany.errors import InvalidPrompt
 from medsegany.io import read_labels
 from medsegany.prompts import AnyPrompt, Box, MaskPrompt, Placed, Point, prompt_slice
 from medsegany.types import Image
@@ -51,8 +52,12 @@ class Asked:
     text: str
 
 
-def in_order(context: Any) -> list[Asked]:  # noqa: ANN401 -- typer.Context
-    """The prompts of a command, each with the object it is for."""
+def in_order(context: Any, space: world.Space | None = None) -> list[Asked]:  # noqa: ANN401 -- typer's
+    """The prompts of a command, each with the object it is for; their words are checked.
+
+    Raises:
+        NotUnderstood: Numbers are missing, or are none.
+    """
     arguments: list[str] = context.meta[_ARGUMENTS]
     found: list[Asked] = []
     name, at, unused = 1, 0, ""
@@ -70,19 +75,22 @@ def in_order(context: Any) -> list[Asked]:  # noqa: ANN401 -- typer.Context
             found += [Asked(name, kind, value) for kind in _KINDS if kind == option]
             unused = ""
     _refuse_unused(unused)
+    for one in found:
+        if one.kind != "--mask":
+            _numbers(one) if space is None else _millimetres(one)
     return found
 
 
 def _refuse_unused(name: str) -> None:
     if name:
         msg = f"--object {name} is for the prompts after it, and there are none."
-        raise InvalidInput(msg)
+        raise NotUnderstood(msg)
 
 
 def _object_id(text: str) -> int:
     if not text.isdecimal() or len(text) > 9 or int(text) < 1:
         msg = f"--object {text}: a whole number from 1 is needed; 0 is the background."
-        raise InvalidInput(msg)
+        raise NotUnderstood(msg)
     return int(text)
 
 
@@ -120,7 +128,7 @@ def on_frames(asked: Sequence[Asked], first: Image) -> Built:
     built = Built()
     for one in asked:
         if one.kind == "--mask":
-            path, k = _path_and_slice(one.text)
+            path, k = path_and_slice(one.text)
             prompt: AnyPrompt = MaskPrompt(_labels(one, path, first)).at(k or 0)
         else:
             numbers, k = _numbers(one)
@@ -160,7 +168,7 @@ def _numbers(one: Asked) -> tuple[list[float], int | None]:
             f"{one.kind} {one.text}: {words}@slice is needed, for example {example}@57. "
             "x is the column, y the row; slices and frames count from 0."
         )
-        raise InvalidPrompt(msg)
+        raise NotUnderstood(msg)
     return numbers, k
 
 
@@ -171,9 +179,7 @@ def _flat(one: Asked, numbers: list[float]) -> Box | Point:
     return Point(x, y, positive=one.kind == "--point")
 
 
-def _in_world(
-    one: Asked, volume: Volume, space: world.Space, slices: dict[int, tuple[int, int]]
-) -> Placed[Box] | Placed[Point]:
+def _millimetres(one: Asked) -> list[float]:
     *_, words, count = _SHAPES[one.kind]
     try:
         numbers = [float(n) for n in one.text.split(",")]
@@ -181,7 +187,14 @@ def _in_world(
         numbers = []
     if len(numbers) != count:
         msg = f"{one.kind} {one.text}: with --world it is {words}, in millimetres."
-        raise InvalidPrompt(msg)
+        raise NotUnderstood(msg)
+    return numbers
+
+
+def _in_world(
+    one: Asked, volume: Volume, space: world.Space, slices: dict[int, tuple[int, int]]
+) -> Placed[Box] | Placed[Point]:
+    numbers = _millimetres(one)
     if one.kind != "--box":
         return world.point(volume, numbers, space=space, positive=one.kind == "--point")
     ends = np.array(numbers).reshape(2, 3)
@@ -192,7 +205,8 @@ def _in_world(
     return region.prompt
 
 
-def _path_and_slice(text: str) -> tuple[Path, int | None]:
+def path_and_slice(text: str) -> tuple[Path, int | None]:
+    """A mask's file, and the number after the @ if there is one."""
     path, at, index = text.rpartition("@")
     if at and index.isdecimal() and not Path(text).exists():
         return Path(path), int(index)
@@ -200,7 +214,7 @@ def _path_and_slice(text: str) -> tuple[Path, int | None]:
 
 
 def _mask_on(one: Asked, volume: Volume) -> Placed[MaskPrompt]:
-    path, k = _path_and_slice(one.text)
+    path, k = path_and_slice(one.text)
     mask = _labels(one, path, volume)
     if k is None:
         k = prompt_slice(mask.any(axis=(1, 2)))

@@ -11,12 +11,19 @@ from rich.table import Table
 from rich.text import Text
 
 import medsegany
-from medsegany import checkpoints
 from medsegany.cli import _common as common
 from medsegany.cli._cases import Case
 from medsegany.cli._common import err, out
 from medsegany.cli._prompts import Asked
-from medsegany.cli._report import check_report, model_of, prompts_of, write_report
+from medsegany.cli._report import (
+    agree,
+    check_report,
+    hash_of,
+    make_folder,
+    model_of,
+    prompts_of,
+    write_report,
+)
 from medsegany.errors import FileError, MedSegAnyError
 from medsegany.progress import OnProgress
 from medsegany.protocols import Segmenter
@@ -36,6 +43,7 @@ class Run:
         model: As the user named it.
         checkpoint: The user's file of weights, if any.
         device: As the user named it.
+        image_size: What the model scales images to, if the user says.
         overwrite: Whether results that are there are made again.
         report: Where to write what was done, if anywhere.
         report_paths: Whether the report names files.
@@ -47,6 +55,7 @@ class Run:
     model: str
     checkpoint: Path | None
     device: str
+    image_size: int | None
     overwrite: bool
     report: Path | None
     report_paths: bool
@@ -70,34 +79,50 @@ class Run:
         check_report(self.report, self.cases)
         start = time.perf_counter()
         segmenter = self._loaded()
-        rows = run_cases(self.cases, self.overwrite, lambda case, tell: one(case, segmenter, tell))
-        if self.report is not None:
-            content = {
-                "model": model_of(self.model, self.checkpoint, self.device),
-                **options,
-                "prompts": prompts_of(self.asked, paths=self.report_paths),
-                "cases": self._told(rows),
-                "seconds": round(time.perf_counter() - start, 3),
-            }
-            write_report(self.report, self.command, content, paths=self.report_paths)
+        said = {
+            "model": {
+                **model_of(self.model, self.checkpoint),
+                "device": str(getattr(segmenter, "device", "cpu")),
+                "image_size": self.image_size,
+            },
+            **options,
+            "prompts": prompts_of(self.asked, paths=self.report_paths),
+        }
+        settings = said | {"prompts": prompts_of(self.asked, paths=False)}
+        agree(self.command, settings, self.cases, overwrite=self.overwrite)
+        rows: list[Row] = []
+        try:
+            run_cases(
+                self.cases, self.overwrite, lambda case, tell: one(case, segmenter, tell), rows
+            )
+        finally:  # also when it is stopped: what was done until then
+            if self.report is not None:
+                said["cases"] = self._told(rows)
+                said["seconds"] = round(time.perf_counter() - start, 3)
+                write_report(self.report, self.command, said, paths=self.report_paths)
         finish(rows, self.cases, as_json=as_json, table=table)
 
     def _loaded(self) -> Segmenter:
         """The model; one that cannot be loaded is said once, and not for every case."""
         if not self.overwrite and all(case.target.exists() for case in self.cases):
             return medsegany.load("classical")  # nothing will be done: any model, quickly
-        return medsegany.load(self.model, checkpoint=self.checkpoint, device=self.device)
+        return medsegany.load(
+            self.model,
+            checkpoint=self.checkpoint,
+            device=self.device,
+            image_size=self.image_size,
+        )
 
     def _told(self, rows: Sequence[Row]) -> list[Row]:
-        """What a report says of the cases: inputs by their hash, errors by their kind.
+        """What a report says of the cases: files by their hash, errors by their kind.
 
         The words of an error name files, and names of files often name patients.
         """
         found = []
-        for row, case in zip(rows, self.cases, strict=True):
+        for row, case in zip(rows, self.cases, strict=False):  # it may have been stopped
             said = {key: value for key, value in row.items() if key != "error" or self.report_paths}
-            file = case.source.is_file()
-            said["input_sha256"] = checkpoints.sha256(case.source) if file else None
+            said["input_sha256"] = hash_of(case.source)
+            said["reference_sha256"] = hash_of(case.reference)
             if self.report_paths:
                 said["input"], said["output"] = str(case.source), str(case.target)
             found.append(said)
@@ -105,17 +130,22 @@ class Run:
 
 
 def run_cases(
-    cases: Sequence[Case], overwrite: bool, one: Callable[[Case, OnProgress], Row]
-) -> list[Row]:
+    cases: Sequence[Case],
+    overwrite: bool,
+    one: Callable[[Case, OnProgress], Row],
+    rows: list[Row],
+) -> None:
     """Every case that is not done yet; one that fails does not stop the others.
 
-    Returns:
-        What came of each, in order; with an "error" where it failed.
+    Args:
+        cases: What is to be done.
+        overwrite: Whether what is there is done again.
+        one: Does one case.
+        rows: Takes what came of each, in order; with an "error" where it failed.
 
     Raises:
         MedSegAnyError: There is a single case, and it failed.
     """
-    rows: list[Row] = []
     for number, case in enumerate(cases, start=1):
         row: Row = {"case": number}
         rows.append(row)
@@ -127,25 +157,18 @@ def run_cases(
             continue
         start = time.perf_counter()
         try:
+            if case.missing:
+                raise FileError(case.missing)
             if case.in_folder:
-                _make(case.target.parent)
+                make_folder(case.target.parent)
             with common.bar(f"{case.name} ({number} of {len(cases)})") as tell:
                 row |= one(case, tell)
         except MedSegAnyError as error:
+            row |= {"error": str(error), "error_kind": type(error).__name__}
             if len(cases) == 1:
                 raise
-            row |= {"error": str(error), "error_kind": type(error).__name__}
             common.say_error(error, f"{case.name}: ")
         row["seconds"] = round(time.perf_counter() - start, 3)
-    return rows
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"The folder {folder} cannot be made: {error.strerror}."
-        raise FileError(msg) from error
 
 
 def finish(

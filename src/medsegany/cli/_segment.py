@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from medsegany.cli import _common as common
-from medsegany.cli._cases import IMAGES, Case, find_cases
+from medsegany.cli._cases import IMAGES, Case, find_cases, volume_of
+from medsegany.cli._common import NotUnderstood
 from medsegany.cli._prompts import Asked, Built, in_order, on_image, on_volume
 from medsegany.cli._report import geometry_of
 from medsegany.cli._runs import Row, Run
@@ -24,12 +25,10 @@ from medsegany.io import (
     read_image,
     read_labels,
     read_npz,
-    read_volume,
     write_labels,
 )
-from medsegany.preprocess import to_display
 from medsegany.progress import OnProgress
-from medsegany.prompts import Box, boxes_from_labels
+from medsegany.prompts import Box, Placed, boxes_from_labels
 from medsegany.protocols import Segmenter
 from medsegany.registry import DEFAULT
 from medsegany.volume import Volume
@@ -47,7 +46,8 @@ class Options:
     slices: tuple[int, int] | None
     window: Any
     frame: int | None
-    series: int | None
+    series: str | None
+    stack: int | None
 
 
 def segment(
@@ -103,7 +103,9 @@ def segment(
     window: common.WindowOption = None,
     frame: common.Frame = None,
     series: common.Series = None,
+    stack: common.Stack = None,
     device: common.Device = "auto",
+    image_size: common.ImageSize = None,
     overwrite: common.Overwrite = False,
     as_json: common.AsJson = False,
     report: common.Report = None,
@@ -122,15 +124,43 @@ def segment(
     """
     del box, point, negative_point, mask, object_  # read in their order, below
     options = Options(
-        in_order(context), world, init, _slices(slices), common.window_of(window), frame, series
+        asked=in_order(context, world),
+        space=world,
+        init=init,
+        slices=_slices(slices),
+        window=common.window_of(window),
+        frame=frame,
+        series=series,
+        stack=stack,
     )
+    if window == "raw":
+        msg = "--window raw keeps intensities, and models look at display values: give a window."
+        raise NotUnderstood(msg)
     cases = find_cases(inputs, output, reference, kinds=IMAGES)
     run = Run(
-        "segment", cases, options.asked, model, checkpoint, device, overwrite, report, report_paths
+        command="segment",
+        cases=cases,
+        asked=options.asked,
+        model=model,
+        checkpoint=checkpoint,
+        device=device,
+        image_size=image_size,
+        overwrite=overwrite,
+        report=report,
+        report_paths=report_paths,
     )
     run.do(
         lambda case, segmenter, tell: _one(case, options, segmenter, tell),
-        {"init": init, "slices": slices, "window": window},
+        {
+            "init": init,
+            "slices": slices,
+            "window": window,
+            "world": world,
+            "frame": frame,
+            "series": series,
+            "stack": stack,
+            "from_reference": reference is not None and not options.asked,
+        },
         _table,
         as_json=as_json,
     )
@@ -142,7 +172,7 @@ def _slices(text: str | None) -> tuple[int, int] | None:
     words = text.split(",")
     if len(words) != 2 or not all(word.strip().isdecimal() and len(word) < 9 for word in words):
         msg = f"--slices {text}: the first and the last slice are needed, such as 40,75."
-        raise InvalidInput(msg)
+        raise NotUnderstood(msg)
     return int(words[0]), int(words[1])
 
 
@@ -155,8 +185,12 @@ def _one(case: Case, options: Options, segmenter: Segmenter, tell: OnProgress) -
         raise InvalidInput(msg)
     if ending(case.source) in PICTURES:
         return _picture(case, options, segmenter)
-    volume = read_volume(
-        case.source, window=options.window, frame=options.frame, series=options.series
+    volume = volume_of(
+        case.source,
+        window=options.window,
+        frame=options.frame,
+        series=options.series,
+        stack=options.stack,
     )
     return _volume(case, volume, options, segmenter, tell)
 
@@ -165,26 +199,25 @@ def _picture(case: Case, options: Options, segmenter: Segmenter) -> dict[str, An
     image = read_image(case.source, window=options.window, frame=options.frame)
     if options.space or options.init != "default" or options.slices:
         msg = "--world, --init and --slices are for volumes."
-        raise InvalidInput(msg)
+        raise NotUnderstood(msg)
     if options.asked:
-        prompts = on_image(options.asked, image).prompts
+        built = on_image(options.asked, image)
     else:
         labels = read_labels(_needed(case), like=image).labels
-        prompts = {n: [box] for n, box in boxes_from_labels(labels).items()}
-    found = segmenter.segment_2d(image, prompts)
+        built = Built({n: [box] for n, box in boxes_from_labels(labels).items()})
+    found = segmenter.segment_2d(image, built.prompts)
     write_labels(case.target, found.labels(), like=image)
     objects = {
         str(name): {"pixels": int(mask.sum()), "score": _score(found.scores[name])}
         for name, mask in found.masks.items()
     }
-    return {"objects": objects, "geometry": {"shape": list(image.shape[:2])}}
+    geometry = {"shape": list(image.shape[:2])}
+    return {"objects": objects, "geometry": geometry} | _boxes(built, options)
 
 
 def _volume(
     case: Case, volume: Volume, options: Options, segmenter: Segmenter, tell: OnProgress
 ) -> dict[str, Any]:
-    if volume.voxels.dtype != np.uint8:  # --window raw is for other commands
-        volume = to_display(volume, "percentile")
     truth = None
     if case.reference is not None:
         truth = read_labels(case.reference, like=volume).labels
@@ -211,7 +244,21 @@ def _volume(
             "slices": list(result.visited[name]),
             "score": round(float(known.mean()), 4) if known.size else None,
         }
-    return {"objects": objects, "geometry": geometry_of(volume)}
+    return {"objects": objects, "geometry": geometry_of(volume)} | _boxes(built, options)
+
+
+def _boxes(built: Built, options: Options) -> Row:
+    """Those that were not given in words, in the words in which they could be."""
+    if options.asked or not built.prompts:
+        return {}
+    words = {}
+    for name, prompts in built.prompts.items():
+        for prompt in prompts:
+            box = prompt.prompt if isinstance(prompt, Placed) else prompt
+            at = f"@{prompt.index}" if isinstance(prompt, Placed) else ""
+            if isinstance(box, Box):
+                words[str(name)] = f"{box.x0:g},{box.y0:g},{box.x1:g},{box.y1:g}{at}"
+    return {"boxes": words}
 
 
 def _prompts(case: Case, volume: Volume, options: Options, truth: Any) -> Built:  # noqa: ANN401
@@ -220,7 +267,7 @@ def _prompts(case: Case, volume: Volume, options: Options, truth: Any) -> Built:
     if options.init == "gt":
         if truth is None:
             msg = "--init gt needs --reference, the true labels."
-            raise InvalidInput(msg)
+            raise NotUnderstood(msg)
         return Built()
     if truth is not None:
         return Built({n: [box] for n, box in boxes_from_labels(truth).items()})
@@ -254,7 +301,7 @@ def _needed(case: Case) -> Path:
             f"What is to be found in {case.name}? Give --box, --point or --mask, or --reference "
             "with true labels, whose boxes are then the prompts."
         )
-        raise InvalidInput(msg)
+        raise NotUnderstood(msg)
     return case.reference
 
 

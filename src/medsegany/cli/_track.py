@@ -12,9 +12,10 @@ from rich.text import Text
 
 from medsegany.cli import _common as common
 from medsegany.cli._cases import FILMS, Case, find_cases
+from medsegany.cli._common import NotUnderstood
 from medsegany.cli._prompts import Asked, in_order, on_frames
 from medsegany.cli._runs import Row, Run
-from medsegany.errors import FileError, InvalidInput
+from medsegany.errors import FileError
 from medsegany.io import read_frames, write_video
 from medsegany.progress import OnProgress
 from medsegany.protocols import Segmenter
@@ -57,6 +58,7 @@ def track(
     ] = True,
     window: common.WindowOption = None,
     device: common.Device = "auto",
+    image_size: common.ImageSize = None,
     overwrite: common.Overwrite = False,
     as_json: common.AsJson = False,
     report: common.Report = None,
@@ -73,7 +75,7 @@ def track(
     asked = in_order(context)
     if not asked:
         msg = "What is to be followed? Give --box, --point or --mask."
-        raise InvalidInput(msg)
+        raise NotUnderstood(msg)
     shown = common.window_of(window)
     several = len(inputs) > 1 or (len(inputs) == 1 and _holds_videos(inputs[0]))
     if several:
@@ -91,7 +93,18 @@ def track(
             shutil.rmtree(part, ignore_errors=True)
         return found
 
-    run = Run("track", cases, asked, model, checkpoint, device, overwrite, report, report_paths)
+    run = Run(
+        command="track",
+        cases=cases,
+        asked=asked,
+        model=model,
+        checkpoint=checkpoint,
+        device=device,
+        image_size=image_size,
+        overwrite=overwrite,
+        report=report,
+        report_paths=report_paths,
+    )
     run.do(one, {"direction": direction, "window": window}, _table, as_json=as_json)
 
 

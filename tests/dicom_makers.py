@@ -1,3 +1,5 @@
+"""Makers of DICOM files, for the tests of reading and of the command line."""
+
 from pathlib import Path
 
 import numpy as np
