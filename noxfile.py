@@ -66,7 +66,7 @@ def wheel(session: nox.Session) -> None:
         uv(session, "pip", "install", "--python", str(venv), str(built))
         programs = venv / ("Scripts" if os.name == "nt" else "bin")
         with session.chdir(folder):  # outside the checkout, only the wheel can answer
-            ask = "import medsegany; print(medsegany.__version__)"
+            ask = "import medsegany; print(medsegany.__version__, medsegany.metrics.is_compiled())"
             session.run(str(programs / "python"), "-c", ask, external=True)
             session.run(str(programs / "medsegany"), "--version", external=True)
 

@@ -153,6 +153,10 @@ _HOMES = {
     "medsegany.propagation": "ByBox ByMemory",
     "medsegany.io": "Colour DicomSeries LabelMap NpzCase WrittenVideo",
     "medsegany.world": "Region Space",
+    "medsegany.metrics": (
+        "Comparison Directed Empty EmptyRule Evaluation Row Summary Surface SurfaceDistances "
+        "Tolerance"
+    ),
     "medsegany.checkpoints": "State",
     "medsegany.errors": (
         "CheckpointError DownloadError FileError InvalidGeometry InvalidImage InvalidInput "
@@ -206,7 +210,7 @@ def setup(app: Sphinx) -> None:
 
 nitpick_ignore_regex = [
     # Types of other projects: nothing to link to without intersphinx.
-    (r"py:.*", r"(np|numpy|nib|nibabel|sitk|torch|segment_anything|sam2)\..*"),
+    (r"py:.*", r"(np|numpy|pd|nib|nibabel|sitk|torch|segment_anything|sam2)\..*"),
     (r"py:.*", r"(NDArray|ArrayLike|Sam|SAM2VideoPredictor|SamPredictor)"),
     # The standard library: without intersphinx too.
     (r"py:.*", r"(collections\.abc\.|pathlib\.)?(Callable|Iterable|Mapping|Path|Sequence)"),

@@ -7,7 +7,7 @@ import medsegany
 
 ROOT = Path(medsegany.__file__).parent
 FLOORS = [
-    {"errors", "types", "_optional", "_validate", "_lps", "_rescale", "_levels"},
+    {"errors", "types", "_optional", "_validate", "_lps", "_rescale", "_levels", "_sha256"},
     {"prompts", "results", "_segmentations", "progress", "volume", "world"},
     {"protocols"},
     {

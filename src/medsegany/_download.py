@@ -5,7 +5,6 @@ its own host. urllib brings redirects and proxies, filelock (which torch needs a
 """
 
 import errno
-import hashlib
 import http.client
 import os
 import shutil
@@ -22,6 +21,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from attrs import define
 
+from medsegany._sha256 import file_sha256
 from medsegany.errors import CheckpointError, DownloadError
 from medsegany.progress import OnProgress, Progress, no_progress
 
@@ -90,12 +90,6 @@ def _alone(path: Path, size: int | None, on_progress: OnProgress) -> Iterator[No
         yield
     finally:
         lock.release()
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _as_wanted(path: Path, size: int | None, sha256: str | None) -> str:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from medsegany._download import file_sha256
+from medsegany._sha256 import file_sha256
 from medsegany.cards import CARDS, Family, ModelCard
 from medsegany.errors import CheckpointError
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from medsegany._download import download, file_sha256
+from medsegany._sha256 import file_sha256
 from medsegany.cards import BY_NAME, CARDS, ModelCard
 from medsegany.errors import CheckpointError, FileError, InvalidInput, UnknownModel
 from medsegany.progress import OnProgress, no_progress
@@ -70,6 +70,8 @@ def pull(model: str | ModelCard, *, on_progress: OnProgress = no_progress) -> Pa
         DownloadError: It cannot be fetched, or `$MEDSEGANY_OFFLINE` forbids it.
         CheckpointError: What is here, or what came, is not what was published.
     """
+    from medsegany._download import download  # noqa: PLC0415 -- keeps `import medsegany` fast
+
     card = _card(model)
     path = expected_path(card)
     if path is None or card.url is None:

@@ -1,5 +1,6 @@
 """The other commands, and how a command ends that is stopped."""
 
+import csv
 import json
 import os
 import signal
@@ -62,15 +63,71 @@ class TestEvaluate:
     def test_by_hand(self, run, maps):
         done = run("evaluate", maps / "found/a.nii.gz", maps / "truth/a.nii.gz", "--json")
         assert done.code == 0
-        assert done.json()[0]["dsc"] == {"1": pytest.approx(2 * 4 / 12, abs=1e-6), "2": 0}
+        rows = done.json()[0]["objects"]
+        assert [row["dsc"] for row in rows] == [2 * 4 / 12, 0]
+        assert [row["prediction_voxels"] for row in rows] == [4, 0]
 
     def test_folders_go_by_names(self, run, maps):
         done = run("evaluate", maps / "found", maps / "truth")
-        assert "mean of 4" in done.out
+        assert done.code == 0, done.err
+        assert "mean of cases" in done.out
+        assert "0.333 (0.333 to 0.333, n=2)" in done.out
         (maps / "found/b.nii.gz").unlink()
         done = run("evaluate", maps / "found", maps / "truth")
         assert done.code == 1
         assert "1 of 2 true label maps have no prediction" in done.err
+
+    def test_spacing_comes_from_the_file(self, run, maps):
+        """Object 1 lacks its second slice, which is 1 * 2 * 3 mm large: 3 mm thick."""
+        files = maps / "found/a.nii.gz", maps / "truth/a.nii.gz"
+        words = ["--metric", "hd", "--metric", "nsd", "--labels", "1=liver", "--json"]
+        (row,) = run("evaluate", *files, *words, "--tolerance", "3").json()[0]["objects"]
+        assert (row["name"], row["hd"], row["nsd"]) == ("liver", 3, 1)
+        (row,) = run("evaluate", *files, *words, "--tolerance", "2,2.9").json()[0]["objects"]
+        assert row["nsd_2mm"] == row["nsd_2.9mm"] < 1
+        (row,) = run("evaluate", *files, *words, "--tolerance", "flare22").json()[0]["objects"]
+        assert row["nsd"] == 1  # 5 mm for the liver
+
+    def test_a_table_for_a_spreadsheet(self, run, maps):
+        scores = maps / "scores.csv"
+        words = ["evaluate", maps / "found", maps / "truth", "--tolerance", "1", "--csv", scores]
+        assert run(*words).code == 0
+        with scores.open() as file:
+            rows = list(csv.DictReader(file))
+        assert [(row["case"], row["label"]) for row in rows] == [
+            ("a", "1"), ("a", "2"), ("b", "1"), ("b", "2")
+        ]  # fmt: skip
+        assert float(rows[0]["dsc"]) == 2 * 4 / 12
+        assert "--overwrite" in run(*words).err
+
+    def test_the_scripts_numbers_are_called_so(self, run, maps):
+        done = run("evaluate", maps / "found", maps / "truth", "--preset", "medsam")
+        assert "medsam_nsd" in done.out
+        assert "for comparison with published numbers only" in done.err
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["--tolerance", "two"], "millimetres are needed"),
+            (["--tolerance", "-1"], "0 or more"),
+            (["--labels", "liver"], "numbers are needed"),
+            (["--labels", "0"], "0 is the background"),
+            (["--metric", "nsd"], "nsd needs --tolerance"),
+            (["--metric", "dice"], "There is no metric 'dice'"),
+            (["--preset", "medsam", "--tolerance", "1"], "leave them"),
+        ],
+    )
+    def test_words_that_are_wrong(self, run, maps, words, said):
+        done = run("evaluate", maps / "found", maps / "truth", *words)
+        assert done.code == 2
+        assert said in done.err
+        assert not done.out
+
+    def test_predictions_without_truth_are_named(self, run, maps):
+        (maps / "truth/b.nii.gz").unlink()
+        done = run("evaluate", maps / "found", maps / "truth")
+        assert done.code == 0
+        assert "1 predictions have no truth and are left out: b.nii.gz" in done.err
 
     def test_another_grid_is_an_error(self, run, maps):
         image = nib.load(maps / "found/a.nii.gz")

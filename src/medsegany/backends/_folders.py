@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import torch
 
-from medsegany._download import file_sha256
 from medsegany._folder import ABOUT, WEIGHTS, about
+from medsegany._sha256 import file_sha256
 from medsegany.backends._weights import architecture
 from medsegany.backends.medsam import MedSamSegmenter
 from medsegany.backends.sam1 import Sam1Segmenter

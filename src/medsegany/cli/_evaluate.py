@@ -1,50 +1,162 @@
 """`medsegany evaluate`: label maps against the truth."""
 
+import csv
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
+from attrs import frozen
 from rich.table import Table
 from rich.text import Text
 
+from medsegany import metrics
 from medsegany.cli import _common as common
 from medsegany.cli._cases import Case, stem
-from medsegany.cli._common import out
+from medsegany.cli._common import NotUnderstood, err, out
 from medsegany.cli._runs import Row, end, run_cases
-from medsegany.errors import FileError
+from medsegany.errors import FileError, InvalidInput
 from medsegany.io import ending, read_labels
-from medsegany.metrics import dsc
-from medsegany.progress import OnProgress
+from medsegany.io._files import atomically
+from medsegany.io._labels import WRITTEN
+from medsegany.metrics import Evaluation, Tolerance
 from medsegany.volume import Volume
 
-_LABELS = {".nii", ".nii.gz", ".nrrd", ".seg.nrrd", ".mha", ".mhd", ".npz", ".png"}
+_LABELS = {*WRITTEN, ".nhdr"}
+
+
+@frozen
+class Options:
+    """What holds for every case."""
+
+    measures: Sequence[str]
+    tolerance: Tolerance | None
+    labels: Mapping[int, str] | None
+    preset: Literal["medsam"] | None
 
 
 def evaluate(
     prediction: Annotated[Path, typer.Argument(help="A label map, or a folder of them.")],
     truth: Annotated[Path, typer.Argument(help="The true one, or a folder with the same names.")],
+    tolerance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MM|L=MM,...|flare22",
+            help="For the NSD: a distance, several (1,2,5), one for each label (1=5,2=3), or "
+            "those of the FLARE22 challenge. Without it there is no NSD.",
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="L,...", help="Only these: 1,2,13 or 1=liver,2=kidney."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="dsc, iou, nsd, hd95, hd, assd, masd, asd, surface_overlap, boundary_iou; "
+            "several times. Without it dsc, and nsd where there is a tolerance.",
+        ),
+    ] = None,
+    preset: Annotated[
+        Literal["medsam"] | None,
+        typer.Option(help="As MedSAM's released scripts, to compare with published numbers."),
+    ] = None,
+    as_csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="Write all values, a row for each object."),
+    ] = None,
     as_json: common.AsJson = False,
+    overwrite: common.Overwrite = False,
 ) -> None:
-    """Compare label maps with the truth: the Dice similarity coefficient of each object.
+    """Compare label maps with the truth, object by object.
 
-    An object that neither map holds is left out; one that only one of them holds has 0.
-    A prediction on another grid is an error.
+    Spacing comes from the files; in pictures a pixel counts 1. An object that only one of the maps
+    holds has a DSC of 0. A prediction on another grid is an error, and so is one that is missing.
+
+        medsegany evaluate found.nii.gz truth.nii.gz --tolerance 2
+
+        medsegany evaluate found/ truth/ --tolerance flare22 --csv scores.csv
     """
+    options = Options(
+        metric or (["dsc"] if tolerance is None and preset is None else ["dsc", "nsd"]),
+        _tolerance(tolerance),
+        _labels(labels),
+        preset,
+    )
+    if as_csv is not None and as_csv.exists() and not overwrite:
+        msg = f"{as_csv} is there already: --overwrite replaces it."
+        raise FileError(msg)
+    _refuse_words(options)
     cases = _pairs(prediction, truth)
+    found: dict[int, Evaluation] = {}
     rows: list[Row] = []
-    run_cases(cases, overwrite=True, one=_one, rows=rows)
-    failed = sum("error" in row for row in rows)
+
+    def one(case: Case, _: object) -> Row:
+        scores = _scores(case, options)
+        found[cases.index(case)] = scores
+        return {"objects": [_finite(row) for row in scores.to_dicts()]}
+
+    run_cases(cases, overwrite=True, one=one, rows=rows)
+    if as_csv is not None:
+        atomically(as_csv, lambda path: _write(path, cases, found))
     if as_json:
         common.print_json(
             [{"prediction": str(case.source), **row} for row, case in zip(rows, cases, strict=True)]
         )
     else:
-        _print(rows, cases)
+        _print(cases, found)
+    failed = sum("error" in row for row in rows)
     if failed:
-        common.err.print(f"{failed} of {len(rows)} failed, and are in no mean.")
+        err.print(f"{failed} of {len(rows)} failed, and are in no mean.")
         end(failed, len(rows))
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+def _tolerance(text: str | None) -> Tolerance | None:
+    if text is None:
+        return None
+    if text == "flare22":
+        return metrics.FLARE22_TOLERANCES_MM
+    try:
+        if "=" in text:
+            pairs = (word.split("=") for word in text.split(","))
+            return {int(label): float(mm) for label, mm in pairs}
+        several = [float(word) for word in text.split(",")]
+    except ValueError as error:
+        msg = f"--tolerance {text}: millimetres are needed, such as 2, or 1,2,5, or 1=5,2=3."
+        raise NotUnderstood(msg) from error
+    return several if len(several) > 1 else several[0]
+
+
+def _labels(text: str | None) -> dict[int, str] | None:
+    if text is None:
+        return None
+    found = {}
+    for word in text.split(","):
+        number, _, name = word.partition("=")
+        if not number.strip().isdecimal():
+            msg = f"--labels {text}: numbers are needed, such as 1,2,13 or 1=liver,2=kidney."
+            raise NotUnderstood(msg)
+        found[int(number)] = name
+    return found
+
+
+def _refuse_words(options: Options) -> None:
+    """Once, before the work, and not for every case."""
+    nothing = np.zeros((1, 1), np.uint8)
+    labels = None if isinstance(options.tolerance, Mapping) else options.labels
+    try:
+        _evaluated(nothing, nothing, (1, 1), options, labels)
+    except InvalidInput as error:
+        raise NotUnderstood(str(error)) from error
+
+
+# --- files ---------------------------------------------------------------------------------------
 
 
 def _pairs(prediction: Path, truth: Path) -> list[Case]:
@@ -55,7 +167,7 @@ def _pairs(prediction: Path, truth: Path) -> list[Case]:
             raise FileError(msg)
     if prediction.is_dir() != truth.is_dir():
         msg = "Two files are compared, or two folders; this is one of each."
-        raise FileError(msg)
+        raise NotUnderstood(msg)
     if not prediction.is_dir():
         return [Case(prediction, prediction, truth)]
     predictions, truths = _by_stem(prediction), _by_stem(truth)
@@ -66,6 +178,9 @@ def _pairs(prediction: Path, truth: Path) -> list[Case]:
             f"{truths[missing[0]].name}. Leaving them out would flatter."
         )
         raise FileError(msg)
+    if more := sorted(predictions.keys() - truths.keys()):
+        few = ", ".join(predictions[name].name for name in more[:3])
+        err.print(Text(f"{len(more)} predictions have no truth and are left out: {few}"))
     return [Case(predictions[name], predictions[name], truths[name]) for name in sorted(truths)]
 
 
@@ -83,34 +198,93 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _one(case: Case, _: OnProgress) -> dict[str, Any]:
+def _scores(case: Case, options: Options) -> Evaluation:
     assert case.reference is not None
     true = read_labels(case.reference)
     # A volume on the truth's grid, for the prediction to be compared with; no voxels are needed.
     grid = np.broadcast_to(np.uint8(0), true.labels.shape)
     like = grid if true.affine is None else Volume(grid, true.affine)
     found = read_labels(case.source, like=like)
-    present = np.union1d(np.unique(found.labels), np.unique(true.labels))
-    values = {
-        str(label): dsc(found.labels == label, true.labels == label)
-        for label in present[present > 0].tolist()
-    }
-    mean = float(np.mean(list(values.values()))) if values else math.nan
+    spacing = like.spacing_mm if isinstance(like, Volume) else (1.0,) * grid.ndim
+    if not options.labels and (true.names or found.names):
+        names = {**found.names, **true.names}
+        present = np.union1d(np.unique(found.labels), np.unique(true.labels)).tolist()
+        labels = {n: names.get(n, "") for n in present if n > 0}
+    else:
+        labels = options.labels  # type: ignore[assignment]
+    return _evaluated(found.labels, true.labels, spacing, options, labels)
+
+
+def _evaluated(
+    prediction: Any,  # noqa: ANN401 -- label maps of any type
+    truth: Any,  # noqa: ANN401
+    spacing: Sequence[float],
+    options: Options,
+    labels: Mapping[int, str] | None,
+) -> Evaluation:
+    return metrics.evaluate(
+        prediction,
+        truth,
+        spacing_mm=spacing,
+        tolerance_mm=options.tolerance,
+        labels=labels,
+        metrics=options.measures,
+        preset=options.preset,
+    )
+
+
+# --- results -------------------------------------------------------------------------------------
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no nan and no inf."""
     return {
-        "dsc": {label: round(value, 6) for label, value in values.items()},
-        "mean_dsc": None if math.isnan(mean) else round(mean, 6),
+        key: value
+        if not isinstance(value, float) or math.isfinite(value)
+        else ("inf" if value > 0 else None)
+        for key, value in row.items()
     }
 
 
-def _print(rows: list[dict[str, Any]], cases: list[Case]) -> None:
-    table = Table("case", "object", "DSC")
-    every: list[float] = []
-    for row, case in zip(rows, cases, strict=True):
-        for label, value in row.get("dsc", {}).items():
-            table.add_row(Text(case.name), label, f"{value:.4f}")
-            every.append(value)
-    if len(every) > 1:
-        table.add_section()
-        table.add_row(f"mean of {len(every)}", "", f"{np.mean(every):.4f}")
-    if every:
-        out.print(table)
+def _write(path: Path, cases: Sequence[Case], found: Mapping[int, Evaluation]) -> None:
+    rows = [
+        {"case": stem(cases[n].source), **row}
+        for n, scores in found.items()
+        for row in scores.to_dicts()
+    ]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["case"])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _print(cases: Sequence[Case], found: Mapping[int, Evaluation]) -> None:
+    if not any(len(scores) for scores in found.values()):
+        return
+    first = next(iter(found.values()))
+    named = any(row.name for scores in found.values() for row in scores.rows)
+    table = Table("case", "object", *(["name"] if named else []), *first.metrics)
+    for n, scores in found.items():
+        for row in scores.rows:
+            name = [Text(row.name)] if named else []
+            values = [f"{row[metric]:.4f}" for metric in scores.metrics]
+            table.add_row(Text(cases[n].name), str(row.label), *name, *values)
+    table.add_section()
+    means = [scores.mean() for scores in found.values()]
+    if len(found) == 1:
+        words = [f"{means[0][metric]:.4f}" for metric in first.metrics]
+    else:
+        words = [
+            str(metrics.summarize([mean[metric] for mean in means])) for metric in first.metrics
+        ]
+    table.add_row("mean" if len(found) == 1 else "mean of cases", "",
+                  *([""] if named else []), *words)  # fmt: skip
+    if first.preset:
+        err.print("preset medsam: for comparison with published numbers only.", highlight=False)
+    out.print(table)
+    if len(found) > 1:
+        err.print(
+            "Objects are averaged within a case, then cases; in brackets the 95 % bootstrap "
+            "interval over cases.",
+            highlight=False,
+        )

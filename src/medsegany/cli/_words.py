@@ -23,6 +23,9 @@ _ALIKE = [
     (r"\b(window|frame|series|device|checkpoint|reference|init)=(?=[\"\'\w])", r"--\1 "),
     (r"\bimage_size=(?=\w)", "--image-size "),
     (r"\boption image_size\b", "option --image-size"),
+    (r"\"(\w+)\" needs tolerance_mm: .*", r"\1 needs --tolerance, such as 2."),
+    (r"\btolerance_mm\b", "--tolerance"),
+    (r'preset="medsam"', "--preset medsam"),
     (r", and overwrite=False", ": --overwrite replaces it"),
 ]
 
