@@ -86,7 +86,7 @@ def test_the_truth_s_boxes_are_prompts_and_its_masks_too(run, scan, tmp_path):
     np.testing.assert_array_equal(io.read_labels(tmp_path / "b.mha").labels[k] == 1, truth[k] == 1)
     scores = run("evaluate", tmp_path / "a.mha", tmp_path / "truth.nii.gz", "--json").json()
     labels = io.read_labels(tmp_path / "a.mha").labels
-    assert scores[0]["dsc"]["1"] == pytest.approx(dice(labels == 1, truth == 1), abs=1e-6)
+    assert scores[0]["objects"][0]["dsc"] == pytest.approx(dice(labels == 1, truth == 1))
 
 
 def test_a_mask_from_a_file_comes_back(run, scan, tmp_path):
