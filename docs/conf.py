@@ -150,7 +150,7 @@ _HOMES = {
         "Route Segmenter Slices Span Tracking"
     ),
     "medsegany.preprocess": "AnyWindow Window",
-    "medsegany.propagation": "ByBox ByMemory",
+    "medsegany.propagation": "ByBox ByMemory MemoryEstimate",
     "medsegany.io": "Colour DicomSeries LabelMap NpzCase WrittenVideo",
     "medsegany.world": "Region Space",
     "medsegany.metrics": (
@@ -161,7 +161,8 @@ _HOMES = {
     "medsegany.errors": (
         "CheckpointError DownloadError FileError InvalidGeometry InvalidImage InvalidInput "
         "InvalidPrompt "
-        "MedSegAnyError MissingDependency PromptNotSupported PropagationNotSupported UnknownModel"
+        "MedSegAnyError MissingDependency OutOfMemory PromptNotSupported PropagationNotSupported "
+        "UnknownModel"
     ),
 }
 _HOME_OF = {

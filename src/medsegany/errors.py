@@ -32,6 +32,10 @@ class PropagationNotSupported(MedSegAnyError, NotImplementedError):
     """The model cannot cross a stack in this way."""
 
 
+class OutOfMemory(MedSegAnyError, MemoryError):
+    """A device has not enough memory for this."""
+
+
 class UnknownModel(MedSegAnyError, LookupError):
     """No model or backend has this name."""
 

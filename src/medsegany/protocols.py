@@ -203,6 +203,17 @@ class Carrier(Protocol):
         """
 
 
+@runtime_checkable
+class PlansAhead(Protocol):
+    """A carrier, or a memory, that wants to know what will be asked for; few do."""
+
+    def expect(self, slices: Sequence[int]) -> None:
+        """Called once, before anything else: all slices in the order of visiting.
+
+        A hint. Where an object ends early, some of them are never asked for.
+        """
+
+
 class Propagation(Protocol):
     """A way to cross a stack: a small frozen value, such as `ByMemory()` or `ByBox()`."""
 
@@ -257,7 +268,8 @@ class RemembersSlices(Protocol):
         spans: Mapping[int, Span],
         *,
         fill_holes_px: int,
-        memory_budget: int | None,
+        memory_budget: int,
+        shared: bool = False,
     ) -> Memory:
         """Start with an empty memory.
 
@@ -265,5 +277,7 @@ class RemembersSlices(Protocol):
             whole: The span of objects that are not in `spans`.
             spans: The slices of each object; SAM2's encoding of time depends on their number.
             fill_holes_px: Holes up to this many pixels of the low-resolution mask are filled.
-            memory_budget: Bytes for encoded slices that may be needed again; None for a default.
+            memory_budget: Bytes for encoded slices that may be needed again.
+            shared: Whether the second direction looks at what the first one left, near the
+                prompted slices.
         """

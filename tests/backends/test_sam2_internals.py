@@ -17,6 +17,16 @@ READ = {
     "forward_image": "self img_batch",
     "_run_single_frame_inference": "self inference_state output_dict frame_idx batch_size "
     "is_init_cond_frame point_inputs mask_inputs reverse run_mem_encoder prev_sam_mask_logits",
+    "_prepare_memory_conditioned_features": "self frame_idx is_init_cond_frame "
+    "current_vision_feats current_vision_pos_embeds feat_sizes output_dict num_frames "
+    "track_in_reverse",
+    "_encode_new_memory": "self current_vision_feats feat_sizes pred_masks_high_res "
+    "object_score_logits is_mask_from_pts",
+    "_prepare_backbone_features": "self backbone_out",
+    "_get_maskmem_pos_enc": "self inference_state current_out",
+    "track_step": "self frame_idx is_init_cond_frame current_vision_feats "
+    "current_vision_pos_embeds feat_sizes point_inputs mask_inputs output_dict num_frames "
+    "track_in_reverse run_mem_encoder prev_sam_mask_logits",
     "_forward_sam_heads": "self backbone_features point_inputs mask_inputs high_res_features "
     "multimask_output",
 }

@@ -6,7 +6,15 @@
 
 from medsegany.propagation._by_box import ByBox
 from medsegany.propagation._by_memory import ByMemory
+from medsegany.propagation._estimate import MemoryEstimate, estimate_memory
 from medsegany.propagation._video import track_video
 from medsegany.propagation._volume import segment_volume
 
-__all__ = ["ByBox", "ByMemory", "segment_volume", "track_video"]
+__all__ = [
+    "ByBox",
+    "ByMemory",
+    "MemoryEstimate",
+    "estimate_memory",
+    "segment_volume",
+    "track_video",
+]

@@ -9,9 +9,19 @@ from medsegany._segmentations import as_mask_prompts, join, sought_in
 from medsegany._validate import at_least, one_of
 from medsegany.errors import PropagationNotSupported
 from medsegany.prompts import ObjectPrompts
-from medsegany.protocols import Direction, Memory, RemembersSlices, Route, Segmenter, Span
+from medsegany.protocols import (
+    Direction,
+    Memory,
+    PlansAhead,
+    RemembersSlices,
+    Route,
+    Segmenter,
+    Span,
+)
 from medsegany.results import Segmentation
 from medsegany.types import Image
+
+DEFAULT_BUDGET = 2**30
 
 
 @frozen
@@ -48,6 +58,11 @@ class ByMemory:
     memory_budget: int | None = field(default=None, validator=at_least(0, optional=True))
     stop_after: int = field(default=3, validator=at_least(1))
 
+    @property
+    def budget(self) -> int:
+        """`memory_budget`, or what it is where none is given."""
+        return DEFAULT_BUDGET if self.memory_budget is None else self.memory_budget
+
     def carrier(
         self, segmenter: Segmenter, whole: Span, spans: Mapping[int, Span]
     ) -> "MemoryCarrier":
@@ -60,7 +75,11 @@ class ByMemory:
             msg = f"{segmenter.name} has no memory of slices: use propagation=ByBox()."
             raise PropagationNotSupported(msg)
         memory = segmenter.remember(
-            whole, spans, fill_holes_px=self.fill_holes_px, memory_budget=self.memory_budget
+            whole,
+            spans,
+            fill_holes_px=self.fill_holes_px,
+            memory_budget=self.budget,
+            shared=self.directions == "shared",
         )
         return MemoryCarrier(segmenter, memory, self)
 
@@ -101,6 +120,11 @@ class MemoryCarrier:
     ) -> Segmentation:
         """Segment objects from what is remembered."""
         return self._memory.carry(index, image, objects, reverse=reverse)
+
+    def expect(self, slices: Sequence[int]) -> None:
+        """Tell the memory which slices will be asked for."""
+        if isinstance(self._memory, PlansAhead):
+            self._memory.expect(slices)
 
     def turn(self) -> None:
         """Forget the forward way, unless it is shared."""

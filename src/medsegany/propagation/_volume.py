@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from attrs import field, frozen
 from numpy.typing import NDArray
 
 from medsegany._segmentations import join, select
@@ -25,6 +26,7 @@ from medsegany.protocols import (
     Carrier,
     Init,
     Overlap,
+    PlansAhead,
     Propagation,
     RemembersSlices,
     Segmenter,
@@ -143,43 +145,89 @@ class _Sweeps:
         routes = {n: self._way.route(list(at), spans.get(n, whole)) for n, at in asked.items()}
         forward = {n: route.forward for n, route in routes.items()}
         backward = {n: route.backward for n, route in routes.items()}
-        turns = list(in_turn({n: list(at) for n, at in asked.items()}))
-        self._total = len(turns) + len(_by_slice(forward)) + len(_by_slice(backward))
+        # What an object prompted on several slices is told of them, it must know from the start.
+        # The others are prompted on the way, when their slice is being looked at anyhow.
+        early = {n: list(at) for n, at in asked.items() if len(at) > 1}
+        on_the_way = _by_slice({n: list(at) for n, at in asked.items() if n not in early})
+        turns = list(in_turn(early))
+        down_first = self._way.direction == "backward"
+        up = _Sweep(forward, {} if down_first else on_the_way, reverse=False)
+        down = _Sweep(backward, on_the_way if down_first else {}, reverse=True)
+        self._total = len(turns) + len(on_the_way) + len(up.visits) + len(down.visits)
+        if isinstance(self._carrier, PlansAhead):
+            self._carrier.expect([*(k for k, _ in turns), *up.slices, *down.slices])
         for k, names in turns:
-            here = {name: asked[name][k] for name in names}
-            found = self._carrier.prompt(k, self._stack[k], here)
-            if k in known:  # what the initializer said of its masks
-                said = [name for name in names if name in known[k].masks]
-                found = join(k, found, select(known[k], said))
-            self._keep(found)
-        self._sweep(forward, reverse=False)
-        self._carrier.turn()
-        self._sweep(backward, reverse=True)
+            self._prompt(k, names, asked, known)
+        for sweep in (up, down):
+            if sweep is down:
+                self._carrier.turn()
+            self._cross(sweep, asked, known)
         if self._done < self._total:  # objects ended early
             self._on_progress(Progress("slices", self._total, self._total))
 
-    def _sweep(self, routes: Mapping[int, Sequence[int]], *, reverse: bool) -> None:
-        visits = _by_slice(routes)
-        misses = dict.fromkeys(routes, 0)
+    def _prompt(
+        self, k: int, names: Sequence[int], asked: Asked, known: Mapping[int, Segmentation]
+    ) -> None:
+        here = {name: asked[name][k] for name in names}
+        found = self._carrier.prompt(k, self._stack[k], here)
+        if k in known:  # what the initializer said of its masks
+            said = [name for name in names if name in known[k].masks]
+            found = join(k, found, select(known[k], said))
+        self._keep(found)
+
+    def _cross(self, sweep: "_Sweep", asked: Asked, known: Mapping[int, Segmentation]) -> None:
+        visits, reverse = sweep.visits, sweep.reverse
+        misses: dict[int, int] = {}
         step = -1 if reverse else 1
         previous: dict[int, int] = {}
-        for k in sorted(visits, reverse=reverse):
+        for k in sweep.slices:
+            if k in sweep.prompted:
+                self._prompt(k, sweep.prompted[k], asked, known)
+            if k not in visits:
+                continue
             # A gap in the route is a prompted slice: an object that had ended starts anew there.
             for name in visits[k]:
                 if previous.get(name, k - step) != k - step:
                     misses[name] = 0
                 previous[name] = k
-            alive = [n for n in visits[k] if not self._stops or misses[n] < self._way.stop_after]
+            alive = [
+                n for n in visits[k] if not self._stops or misses.get(n, 0) < self._way.stop_after
+            ]
             if alive:
                 found = self._carrier.carry(k, self._stack[k], alive, reverse=reverse)
                 for name, mask in found.masks.items():
-                    misses[name] = 0 if mask.any() else misses[name] + 1
+                    misses[name] = 0 if mask.any() else misses.get(name, 0) + 1
                 self._keep(found)
 
     def _keep(self, found: Segmentation) -> None:
         self._collector.add(found)
         self._done += 1
         self._on_progress(Progress("slices", self._done, self._total))
+
+
+@frozen
+class _Sweep:
+    """One way through the volume.
+
+    Attributes:
+        routes: Object -> the slices that it is carried to.
+        prompted: Slice -> objects that are prompted when it is reached.
+        reverse: Whether it goes down.
+    """
+
+    routes: Mapping[int, Sequence[int]]
+    prompted: Mapping[int, list[int]]
+    reverse: bool = field(kw_only=True)
+    visits: Mapping[int, list[int]] = field(init=False)
+    slices: list[int] = field(init=False)
+
+    @visits.default
+    def _visits(self) -> dict[int, list[int]]:
+        return _by_slice(self.routes)
+
+    @slices.default
+    def _slices(self) -> list[int]:
+        return sorted({*self.visits, *self.prompted}, reverse=self.reverse)
 
 
 def _by_slice(routes: Mapping[int, Sequence[int]]) -> dict[int, list[int]]:

@@ -4,6 +4,8 @@
 """
 
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from attrs import frozen
 from PIL import Image as PillowImage
 
+from medsegany.backends.sam2._alone import AsAlone
 from medsegany.backends.sam2._build import SAM2VideoPredictor
 from medsegany.postprocess import fill_holes
 from medsegany.types import Image
@@ -49,6 +52,7 @@ class Tracker(SAM2VideoPredictor):  # type: ignore[misc]  # sam2 is published wi
 
     fill_holes_px: int
     last_score: torch.Tensor
+    asked: "list[_Asked] | None"
 
     @classmethod
     def over(cls, upstream: SAM2VideoPredictor, fill_holes_px: int) -> "Tracker":
@@ -56,26 +60,115 @@ class Tracker(SAM2VideoPredictor):  # type: ignore[misc]  # sam2 is published wi
         tracker = cls.__new__(cls)
         tracker.__dict__.update(upstream.__dict__)
         tracker.last_score = torch.full((1, 1), float("nan"))
+        tracker.asked = None
         tracker.fill_hole_area = 0
         tracker.fill_holes_px = fill_holes_px
         return tracker
 
-    def _forward_sam_heads(self, *args: object, **kwargs: object) -> tuple[torch.Tensor, ...]:
-        heads: tuple[torch.Tensor, ...] = super()._forward_sam_heads(*args, **kwargs)
+    def _forward_sam_heads(self, **given: Any) -> tuple[torch.Tensor, ...]:  # noqa: ANN401
+        with _together(given["backbone_features"]):
+            heads: tuple[torch.Tensor, ...] = super()._forward_sam_heads(**given)
         ious = heads[2]
         # with three candidates upstream returns the one that argmax(ious) names
         self.last_score = ious.max(dim=-1, keepdim=True).values
         return heads
 
+    def _encode_new_memory(self, **given: Any) -> Any:  # noqa: ANN401
+        with _together(given["pred_masks_high_res"]):
+            return super()._encode_new_memory(**given)
+
     def _run_single_frame_inference(
         self, *args: object, **kwargs: object
     ) -> tuple[State, torch.Tensor]:
         record, masks = super()._run_single_frame_inference(*args, **kwargs)
-        if self.fill_holes_px:
-            filled = fill_holes(masks[0, 0].float().cpu().numpy(), self.fill_holes_px)
-            masks = torch.from_numpy(filled)[None, None].to(masks)
-            record["pred_masks"] = masks
+        record["pred_masks"] = masks = self.filled(masks)
         return record, masks
+
+    def filled(self, masks: torch.Tensor) -> torch.Tensor:
+        """`(1, 1, h, w)` logits without small holes."""
+        if not self.fill_holes_px:
+            return masks
+        filled = fill_holes(masks[0, 0].float().cpu().numpy(), self.fill_holes_px)
+        return torch.from_numpy(filled)[None, None].to(masks)
+
+    @property
+    def memory_attention(self) -> Callable[..., torch.Tensor]:
+        """Upstream's module; while `asked` is a list, a recorder of what it would be asked."""
+        if self.asked is None:
+            return cast("Callable[..., torch.Tensor]", self._modules["memory_attention"])
+        return self._record
+
+    def _record(self, *, curr: list[torch.Tensor], **asked: Any) -> torch.Tensor:  # noqa: ANN401
+        assert self.asked is not None
+        self.asked.append(_Asked(asked["memory"], asked["memory_pos"], asked["num_obj_ptr_tokens"]))
+        return curr[0]
+
+    def _prepare_memory_conditioned_features(self, **given: Any) -> torch.Tensor:  # noqa: ANN401
+        """Upstream's, for one object or for `_Banks` of them.
+
+        Upstream gathers what each object remembers, and would then attend to it. Here the objects
+        attend together, those whose memories are equally large.
+        """
+        banks = given["output_dict"]
+        if not isinstance(banks, _Banks):
+            features: torch.Tensor = super()._prepare_memory_conditioned_features(**given)
+            return features
+        (curr,), (curr_pos,) = given["current_vision_feats"], given["current_vision_pos_embeds"]
+        one = {
+            **given,
+            "current_vision_feats": [curr[:, :1]],
+            "current_vision_pos_embeds": [curr_pos[:, :1]],
+        }
+        self.asked = []
+        try:
+            for state, index in banks.objects:
+                one["frame_idx"], one["num_frames"] = index, state["num_frames"]
+                one["output_dict"] = state["output_dict_per_obj"][0]
+                super()._prepare_memory_conditioned_features(**one)
+            asked = self.asked
+        finally:
+            self.asked = None
+        groups: dict[tuple[int, int], list[int]] = {}
+        for n, it in enumerate(asked):
+            groups.setdefault((len(it.memory), it.pointer_tokens), []).append(n)
+        found: list[torch.Tensor] = [curr[:, :1].transpose(0, 1)] * len(asked)
+        for (_, pointer_tokens), members in groups.items():
+            memory = torch.cat([asked[n].memory for n in members], dim=1)
+            with _together(memory.transpose(0, 1)):
+                fused = self.memory_attention(
+                    curr=[curr[:, : len(members)]],
+                    curr_pos=[curr_pos[:, : len(members)]],
+                    memory=memory,
+                    memory_pos=torch.cat([asked[n].memory_pos for n in members], dim=1),
+                    num_obj_ptr_tokens=pointer_tokens,
+                )
+            for n, part in zip(members, torch.split(fused.transpose(0, 1), 1), strict=True):
+                found[n] = part
+        (size,) = given["feat_sizes"]
+        # The layout in memory is upstream's too, for convolutions add up by it.
+        return torch.cat(found).permute(0, 2, 1).view(len(found), -1, *size)
+
+
+def _together(values: torch.Tensor) -> AbstractContextManager[object]:
+    """On a CPU, to the bit; elsewhere nobody is promised that."""
+    several = len(values) > 1 and values.device.type == "cpu"
+    return AsAlone() if several else nullcontext()
+
+
+@frozen(eq=False)
+class _Asked:
+    """What the memory attention is asked for one object: `(tokens, 1, channels)` each."""
+
+    memory: torch.Tensor
+    memory_pos: torch.Tensor
+    pointer_tokens: int
+
+
+@frozen(eq=False)
+class _Banks:
+    """The memories of several objects, and which frame this one is for each."""
+
+    objects: Sequence[tuple[State, int]]
 
 
 def new_state(tracker: Tracker, size: tuple[int, int], length: int) -> State:
@@ -119,6 +212,27 @@ def encode(tracker: Tracker, frame: torch.Tensor) -> Features:
     return batch, cast("dict[str, list[torch.Tensor]]", tracker.forward_image(batch))
 
 
+def positions(features: Features) -> list[torch.Tensor]:
+    """The encoding of positions, the same for all frames, without what the model never looks at.
+
+    That is the finer levels, five times as large as the features of a frame; only their sizes
+    count, so they have no channels here.
+    """
+    *finer, last = features[1]["vision_pos_enc"]
+    return [level[:, :0].clone() for level in finer] + [last.clone()]
+
+
+def stripped(features: Features, where: list[torch.Tensor]) -> Features:
+    """Features without the frame itself, which nobody looks at any more."""
+    image, backbone = features
+    return image[:, :, :1, :1].clone(), {**backbone, "vision_pos_enc": where}
+
+
+def size_of(features: Features) -> int:
+    """Bytes of a frame's own features."""
+    return sum(t.element_size() * t.nelement() for t in features[1]["backbone_fpn"])
+
+
 def condition(
     tracker: Tracker,
     state: State,
@@ -146,48 +260,134 @@ def condition(
     return Step(record["pred_masks"], score, record["object_score_logits"])
 
 
-def carry(tracker: Tracker, state: State, index: int, features: Features, *, reverse: bool) -> Step:
-    """Track the object to a frame and remember it: one turn of `propagate_in_video`'s loop."""
-    state["cached_features"] = {index: features}
-    outputs = state["output_dict_per_obj"][0]
-    record, masks = tracker._run_single_frame_inference(  # noqa: SLF001 -- its home is here
-        inference_state=state,
-        output_dict=outputs,
-        frame_idx=index,
-        batch_size=1,
+def carry(
+    tracker: Tracker,
+    objects: Sequence[tuple[State, int]],
+    features: Features,
+    *,
+    reverse: bool,
+) -> list[Step]:
+    """Track objects to a frame and remember it: one turn of `propagate_in_video`'s loop for each.
+
+    Args:
+        tracker: The model.
+        objects: Each one's session, and the index of the frame in it.
+        features: Of the frame.
+        reverse: Whether time runs backward.
+    """
+    _, backbone = features
+    _, now, positions, sizes = tracker._prepare_backbone_features(backbone)  # noqa: SLF001
+    out = tracker.track_step(
+        frame_idx=0,
         is_init_cond_frame=False,
+        current_vision_feats=[level.expand(-1, len(objects), -1) for level in now],
+        current_vision_pos_embeds=[level.expand(-1, len(objects), -1) for level in positions],
+        feat_sizes=sizes,
         point_inputs=None,
         mask_inputs=None,
-        reverse=reverse,
+        output_dict=_Banks(objects),
+        num_frames=0,  # each object's own, see the tracker
+        track_in_reverse=reverse,
         run_mem_encoder=True,
     )
-    outputs["non_cond_frame_outputs"][index] = record
-    state["frames_tracked_per_obj"][0][index] = {"reverse": reverse}
-    return Step(masks, tracker.last_score, record["object_score_logits"])
+    steps = []
+    for n, (state, index) in enumerate(objects):
+        # Copies, for a part of a tensor keeps the whole of it alive.
+        part = {
+            "maskmem_features": out["maskmem_features"][n : n + 1].to(torch.bfloat16, copy=True),
+            "maskmem_pos_enc": [level[n : n + 1] for level in out["maskmem_pos_enc"]],
+        }
+        masks = tracker.filled(out["pred_masks"][n : n + 1])
+        record = {
+            **part,
+            "maskmem_pos_enc": tracker._get_maskmem_pos_enc(state, part),  # noqa: SLF001
+            "pred_masks": masks,
+            "obj_ptr": out["obj_ptr"][n : n + 1].clone(),
+            "object_score_logits": out["object_score_logits"][n : n + 1].clone(),
+        }
+        state["output_dict_per_obj"][0]["non_cond_frame_outputs"][index] = record
+        state["frames_tracked_per_obj"][0][index] = {"reverse": reverse}
+        score = tracker.last_score[n : n + 1]
+        steps.append(Step(masks, score, record["object_score_logits"]))
+    return steps
 
 
-def horizon(tracker: Tracker) -> int:
-    """How many frames back the model can look."""
-    maps = (tracker.num_maskmem - 1) * tracker.memory_temporal_stride_for_eval
-    return int(max(maps, tracker.max_obj_ptrs_in_encoder))
+@frozen
+class Horizon:
+    """How many frames the model can look at, the one just tracked included.
+
+    Attributes:
+        maps: Those whose map it can look at.
+        pointers: Those whose object pointer it can look at.
+    """
+
+    maps: int
+    pointers: int
+
+    @classmethod
+    def of(cls, tracker: Tracker) -> "Horizon":
+        """Of this model."""
+        maps = (tracker.num_maskmem - 1) * tracker.memory_temporal_stride_for_eval
+        return cls(int(maps), int(tracker.max_obj_ptrs_in_encoder) - 1)
 
 
-def prune(state: State, index: int, reach: int, anchor: int | None) -> None:
-    """Drop tracked frames that the model cannot look at any more; what it says stays the same.
+def prune(
+    state: State, index: int, horizon: Horizon, anchor: int | None, *, corrected: bool
+) -> None:
+    """Drop what the model cannot look at any more; what it says stays the same.
 
     Args:
         state: The session.
         index: The frame just tracked.
-        reach: See `horizon`.
-        anchor: Frames near this one are kept too, for a later way back from it.
+        horizon: How far it can look.
+        anchor: What lies near this frame is kept too, for a later way back from it.
+        corrected: Whether the frame just tracked may be prompted yet, which begins with its mask.
     """
-    for kept in (
-        state["output_dict_per_obj"][0]["non_cond_frame_outputs"],
-        state["frames_tracked_per_obj"][0],
-    ):
-        for t in [t for t in kept if abs(t - index) > reach]:
-            if anchor is None or abs(t - anchor) > reach:
-                del kept[t]
+    outputs = state["output_dict_per_obj"][0]
+    tracked, conditioned = outputs["non_cond_frame_outputs"], outputs["cond_frame_outputs"]
+    for t, record in list(tracked.items()):
+        away = abs(t - index) if anchor is None else min(abs(t - index), abs(t - anchor))
+        away -= corrected  # then the model looks from there once more
+        if away >= max(horizon.maps, horizon.pointers):
+            del tracked[t]
+            state["frames_tracked_per_obj"][0].pop(t, None)
+        elif away >= horizon.maps:
+            record["maskmem_features"] = None
+    for t, record in (*tracked.items(), *conditioned.items()):
+        if t != index or not corrected:
+            record["pred_masks"] = None
+    masks = state["mask_inputs_per_obj"][0]
+    masks.update(dict.fromkeys(masks))  # upstream counts them, and looks at none twice
+
+
+def bytes_of(state: State) -> int:
+    """What a session holds."""
+    outputs = state["output_dict_per_obj"][0]
+    records = [*outputs["cond_frame_outputs"].values(), *outputs["non_cond_frame_outputs"].values()]
+    tensors = [
+        record[key]
+        for record in records
+        for key in ("maskmem_features", "pred_masks", "obj_ptr", "object_score_logits")
+    ]
+    masks = state["mask_inputs_per_obj"][0].values()
+    return sum(t.element_size() * t.nelement() for t in (*tensors, *masks) if t is not None)
+
+
+def features_bytes(model: SAM2VideoPredictor) -> int:
+    """Of one encoded frame in float32: maps of the image's 4th, 8th and 16th part."""
+    side, width = model.image_size, model.hidden_dim
+    channels = (width // 8, width // 4, width)
+    sides = (side // 4, side // 8, side // 16)
+    return int(sum(4 * c * s * s for c, s in zip(channels, sides, strict=True)))
+
+
+def object_bytes(model: SAM2VideoPredictor, prompted: int) -> int:
+    """Of what is remembered of an object in the middle of a stack."""
+    one_map = 2 * model.mem_dim * (model.image_size // 16) ** 2  # always bfloat16
+    pointer = 4 * (model.hidden_dim + 1)
+    horizon = Horizon.of(model)
+    tracked = horizon.maps * one_map + horizon.pointers * pointer
+    return int(tracked + prompted * (one_map + pointer))
 
 
 def forget(state: State) -> None:

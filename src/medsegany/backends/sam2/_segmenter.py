@@ -11,6 +11,7 @@ from medsegany.backends._batches import Batch, batches
 from medsegany.backends._device import AnyDevice, AnyDtype, as_device, as_dtype, precision
 from medsegany.backends._found import segmentation
 from medsegany.backends._verbs import EVERYTHING, Embedded, Verbs
+from medsegany.backends.sam2 import _internals as internals
 from medsegany.backends.sam2._build import SAM2ImagePredictor, SAM2VideoPredictor
 from medsegany.backends.sam2._memory import Sam2Memory
 from medsegany.preprocess import as_rgb, check_image
@@ -67,7 +68,8 @@ class Sam2Segmenter(Verbs):
         spans: Mapping[int, Span],
         *,
         fill_holes_px: int,
-        memory_budget: int | None,
+        memory_budget: int,
+        shared: bool = False,
     ) -> Sam2Memory:
         """Start with an empty memory; see `RemembersSlices.remember`."""
         return Sam2Memory(
@@ -76,8 +78,17 @@ class Sam2Segmenter(Verbs):
             spans,
             fill_holes_px=fill_holes_px,
             budget=memory_budget,
+            shared=shared,
             precision=lambda: precision(self._device, self._dtype),
         )
+
+    def features_bytes(self) -> int:
+        """Of one encoded slice; see `propagation.estimate_memory`."""
+        return internals.features_bytes(self.upstream)
+
+    def object_bytes(self, prompted: int) -> int:
+        """Of one object; see `propagation.estimate_memory`."""
+        return internals.object_bytes(self.upstream, prompted)
 
 
 class Sam2Embedded(Embedded):
