@@ -152,17 +152,16 @@ def stream(model: sam2_video_predictor.SAM2VideoPredictor, count: int) -> None:
 
     segmenter = Sam2Segmenter(model, "benchmark")
     box = Box(40, 40, 90, 85)
-    marks = {}
+    first = float("nan")
     start = time.perf_counter()
-    for found in segmenter.track_video(endless(), {1: box, 2: Box(100, 60, 150, 110)}):
-        if found.index in (500, count - 1):
-            marks[found.index] = resident()
-    first, last = marks.values()
-    rate = count / (time.perf_counter() - start)
-    print(f"{count} frames, 2 objects: {rate:.1f} frames/s")
-    print(
-        f"resident: {first:.0f} MB at frame 500, {last:.0f} MB at the end, {last - first:+.1f} MB"
-    )
+    for found in segmenter.track_video(endless(), {1: box}):
+        t = found.index
+        if t == 500:
+            first = resident()
+        if t and (t % 1000 == 0 or t == count - 1):
+            grown, rate = resident() - first, t / (time.perf_counter() - start)
+            print(f"frame {t}: {rate:.1f} frames/s, resident {grown:+.1f} MB since frame 500",
+                  flush=True)  # fmt: skip
 
 
 def main() -> None:

@@ -146,8 +146,8 @@ _HOMES = {
     "medsegany.volume": "NiftiCodes Volume",
     "medsegany.progress": "OnProgress Progress",
     "medsegany.protocols": (
-        "Carrier Direction EmbeddedImage Frames Init Memory Overlap Propagation RemembersSlices "
-        "Route Segmenter Slices Span Tracking"
+        "Carrier Direction EmbeddedImage Frames Init Memory Overlap PlansAhead Propagation "
+        "RemembersSlices Route Segmenter Slices Span Tracking"
     ),
     "medsegany.preprocess": "AnyWindow Window",
     "medsegany.propagation": "ByBox ByMemory MemoryEstimate",

@@ -118,7 +118,7 @@ class TestWhatIsEncoded:
         assert len(seen) <= 24 + 20  # the way down begins below the last prompt, on slice 20
 
     def test_what_is_needed_again_is_what_is_kept(self, segmenter, frames, seen):
-        """Room for four slices: the one being looked at, and three that the way down begins with."""
+        """Room for four: the slice being looked at, and three that the way down begins with."""
         way = ByMemory(memory_budget=4 * segmenter.features_bytes())
         segmenter.segment_volume(frames, prompts(), slices=(0, 23), propagation=way)
         assert len(seen) == 24 + 20 - 3

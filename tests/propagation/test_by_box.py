@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from medsegany import Box, ByBox, errors
+from medsegany.prompts import box_from_mask
 from medsegany.protocols import Route
+from medsegany.testing import FakeSegmenter, phantoms
 
 
 class TestRoute:
@@ -72,6 +74,15 @@ class TestBox:
         """
         box = ByBox(margin_px=3, grid=256).box(self.mask)
         np.testing.assert_allclose(box.as_array() * 1.28, (61, 23, 117, 53))
+
+
+def test_a_slice_is_encoded_once_for_objects_prompted_there_and_carried_there():
+    volume, truth = phantoms.balls()
+    segmenter = FakeSegmenter()
+    prompts = {n: box_from_mask(truth[k] == n).at(k) for n, k in ((1, 5), (2, 6))}
+    segmenter.segment_volume(volume, prompts, slices=(3, 8), propagation=ByBox())
+    # upward 5 to 8, where 6 is prompted for the other; downward 5 for the other, 4, 3
+    assert len(segmenter.seen) == 4 + 3
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import platform
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -72,7 +73,11 @@ def _tried(work: Callable[[], str]) -> tuple[str, bool]:
 
 
 def _devices() -> list[Check]:
-    return [("devices", *_tried(_device_words)), ("threads", *_tried(_thread_words))]
+    return [
+        ("devices", *_tried(_device_words)),
+        ("threads", *_tried(_thread_words)),
+        ("bfloat16", *_tried(_bfloat16_words)),
+    ]
 
 
 def _device_words() -> str:
@@ -90,6 +95,14 @@ def _device_words() -> str:
         f"cpu only (this torch is built {built} CUDA). Learnt models are slow: seconds for an "
         "image, minutes for a volume. Smaller models, and --image-size 512, help."
     )
+
+
+def _bfloat16_words() -> str:
+    torch: Any = importlib.import_module("torch")
+    asks = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    if platform.machine().lower() not in {"x86_64", "amd64"} or asks is None:
+        return "not known whether this CPU computes in it"
+    return "this CPU computes in it" if asks() else "slow on this CPU: leave dtype as it is"
 
 
 def _thread_words() -> str:

@@ -9,7 +9,7 @@ from attrs import field, frozen
 from medsegany._segmentations import given, given_in, join, nothing, sought_in
 from medsegany._validate import at_least, one_of
 from medsegany.prompts import Box, ObjectPrompts, box_from_mask
-from medsegany.protocols import Direction, Route, Segmenter, Span
+from medsegany.protocols import Direction, EmbeddedImage, Route, Segmenter, Span
 from medsegany.results import Segmentation
 from medsegany.types import Image, Mask
 
@@ -119,13 +119,14 @@ class BoxCarrier:
         self._prompted: dict[int, dict[int, tuple[Box | None, Box | None]]] = {}
         self._next: dict[int, Box] = {}
         self._fallback: dict[int, Box] = {}
+        self._latest: tuple[int, EmbeddedImage] | None = None
 
     def prompt(
         self, index: int, image: Image, prompts: Mapping[int, ObjectPrompts]
     ) -> Segmentation:
         """Segment the prompted objects here; a mask is taken as it is."""
         sought = sought_in(prompts)
-        found = self._segmenter.embed(image).segment(sought) if sought else nothing()
+        found = self._embedded(index, image).segment(sought) if sought else nothing()
         found = join(index, found, given_in(prompts))
         for name, mask in found.masks.items():
             carried, drawn = self._how.box(mask), prompts[name].box
@@ -139,7 +140,7 @@ class BoxCarrier:
         for name in objects:
             self._leave_prompt(name, index + 1 if reverse else index - 1)
         boxes = {name: self._next[name] for name in objects if name in self._next}
-        found = self._segmenter.embed(image).segment(boxes) if boxes else nothing()
+        found = self._embedded(index, image).segment(boxes) if boxes else nothing()
         absent = {n: np.zeros(image.shape[:2], np.bool_) for n in objects if n not in boxes}
         found = join(index, found, given(absent, verbatim=False))
         for name, mask in found.masks.items():
@@ -153,6 +154,12 @@ class BoxCarrier:
     def turn(self) -> None:
         """The other direction starts from prompted slices, not from where this one ended."""
         self._next.clear()
+
+    def _embedded(self, index: int, image: Image) -> EmbeddedImage:
+        """Some objects may be prompted on a slice to which others are carried."""
+        if self._latest is None or self._latest[0] != index:
+            self._latest = (index, self._segmenter.embed(image))
+        return self._latest[1]
 
     def _leave_prompt(self, name: int, neighbour: int) -> None:
         """Beside a prompted slice, its boxes count and nothing from before."""
