@@ -5,6 +5,7 @@ import pytest
 from segment_anything import SamPredictor, sam_model_registry
 
 from medsegany import Box, Point, errors
+from medsegany.backends import _device
 from medsegany.backends.sam1 import Sam1Segmenter
 from medsegany.testing import SegmenterContract, models
 
@@ -109,7 +110,8 @@ def test_the_caller_s_autocast_does_not_blur_float32(segmenter, noise, assert_eq
     assert_equal(found.low_res_logits[1], expected.low_res_logits[1])
 
 
-def test_bfloat16_is_computed_when_it_is_asked_for(sam, noise):
+def test_bfloat16_is_computed_when_it_is_asked_for(sam, noise, monkeypatch):
+    monkeypatch.setattr(_device, "computes_in_bfloat16", lambda: True)
     image = noise(60, 90, 3)
     full, half = (
         Sam1Segmenter(sam, "sam1-test", dtype=dtype).segment_2d(image, Box(10, 10, 50, 50))
@@ -117,6 +119,12 @@ def test_bfloat16_is_computed_when_it_is_asked_for(sam, noise):
     )
     difference = np.abs(full.low_res_logits[1] - half.low_res_logits[1]).max()
     assert 0 < difference < 0.1
+
+
+def test_a_cpu_that_is_slow_in_bfloat16_says_so(sam, monkeypatch):
+    monkeypatch.setattr(_device, "computes_in_bfloat16", lambda: False)
+    with pytest.warns(UserWarning, match="float32, the default, will be faster"):
+        Sam1Segmenter(sam, "sam1-test", dtype="bfloat16")
 
 
 def test_an_image_too_thin_for_the_model_is_refused(segmenter, noise):

@@ -1,5 +1,7 @@
 """Where a model runs and in which precision."""
 
+import platform
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeAlias
 
@@ -62,10 +64,21 @@ def as_dtype(dtype: AnyDtype, device: torch.device) -> torch.dtype:
     if chosen == torch.float16 and device.type == "cpu":
         msg = "float16 is not computed on a CPU: use float32, or bfloat16 where the CPU has it."
         raise InvalidInput(msg)
+    if chosen == torch.bfloat16 and device.type == "cpu" and computes_in_bfloat16() is False:
+        msg = "This CPU does not compute in bfloat16: float32, the default, will be faster."
+        warnings.warn(msg, stacklevel=2)
     if chosen != torch.float32 and device.type == "mps":
         msg = "On MPS the models are right in float32 only."
         raise InvalidInput(msg)
     return chosen
+
+
+def computes_in_bfloat16() -> bool | None:
+    """Whether this CPU has instructions for it; None where torch cannot tell."""
+    asks = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    if platform.machine().lower() not in {"x86_64", "amd64"} or asks is None:
+        return None
+    return bool(asks())
 
 
 def precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:

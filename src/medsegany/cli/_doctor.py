@@ -2,7 +2,6 @@
 
 import importlib
 import os
-import platform
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -98,11 +97,9 @@ def _device_words() -> str:
 
 
 def _bfloat16_words() -> str:
-    torch: Any = importlib.import_module("torch")
-    asks = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    if platform.machine().lower() not in {"x86_64", "amd64"} or asks is None:
-        return "not known whether this CPU computes in it"
-    return "this CPU computes in it" if asks() else "slow on this CPU: leave dtype as it is"
+    device = importlib.import_module("medsegany.backends._device")
+    words = {True: "this CPU computes in it", False: "slow on this CPU: leave dtype as it is"}
+    return words.get(device.computes_in_bfloat16(), "not known whether this CPU computes in it")
 
 
 def _thread_words() -> str:
