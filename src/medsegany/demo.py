@@ -13,9 +13,8 @@ import numpy as np
 from attrs import frozen
 from PIL import Image as Pillow
 
-from medsegany.errors import FileError
 from medsegany.io import read_frames, read_volume, write_labels
-from medsegany.io._files import atomically
+from medsegany.io._files import atomically, make_folder
 from medsegany.overlays import contact_sheet, overlay
 from medsegany.progress import OnProgress, no_progress
 from medsegany.prompts import Box
@@ -56,11 +55,7 @@ def run(segmenter: Segmenter, folder: Path, on_progress: OnProgress = no_progres
     Raises:
         FileError: The folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"The folder {folder} cannot be made: {error.strerror}."
-        raise FileError(msg) from error
+    make_folder(folder)
     for part in (_photograph, _scan, _film):
         yield part(segmenter, folder, on_progress)
 

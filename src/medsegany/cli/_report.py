@@ -18,7 +18,7 @@ from medsegany.cards import BY_NAME
 from medsegany.cli._cases import Case
 from medsegany.cli._prompts import Asked, path_and_slice
 from medsegany.errors import FileError
-from medsegany.io._files import atomically
+from medsegany.io._files import atomically, make_folder
 from medsegany.volume import Volume
 
 PACKAGES = (
@@ -125,19 +125,6 @@ def _refuse_others(folder: Path, before: dict[str, Any], now: dict[str, Any]) ->
                 "folder, or --overwrite to make them again."
             )
             raise FileError(msg)
-
-
-def make_folder(folder: Path) -> None:
-    """With those above it.
-
-    Raises:
-        FileError: It cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"The folder {folder} cannot be made: {error.strerror}."
-        raise FileError(msg) from error
 
 
 def _settings(path: Path) -> dict[str, Any] | None:

@@ -19,12 +19,12 @@ from medsegany.cli._report import (
     agree,
     check_report,
     hash_of,
-    make_folder,
     model_of,
     prompts_of,
     write_report,
 )
 from medsegany.errors import FileError, MedSegAnyError
+from medsegany.io._files import make_folder
 from medsegany.progress import OnProgress
 from medsegany.protocols import Segmenter
 

@@ -157,6 +157,19 @@ def refuse_a_swollen_header(path: Path, promised: int, kind: str) -> None:
         raise FileError(msg)
 
 
+def make_folder(folder: Path) -> None:
+    """With those above it.
+
+    Raises:
+        FileError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"The folder {folder} cannot be made: {error.strerror}."
+        raise FileError(msg) from error
+
+
 def atomically(path: Path, write: Callable[[Path], None], *, overwrite: bool = True) -> None:
     """Write in one go with `replacing`: `write` writes the file that it is given."""
     with replacing(path, overwrite=overwrite) as neighbour, writing(path):

@@ -4,7 +4,7 @@
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
@@ -230,7 +230,7 @@ def stripped(features: Features, where: list[torch.Tensor]) -> Features:
 
 def size_of(features: Features) -> int:
     """Bytes of a frame's own features."""
-    return sum(t.element_size() * t.nelement() for t in features[1]["backbone_fpn"])
+    return _bytes(features[1]["backbone_fpn"])
 
 
 def condition(
@@ -370,7 +370,11 @@ def bytes_of(state: State) -> int:
         for key in ("maskmem_features", "pred_masks", "obj_ptr", "object_score_logits")
     ]
     masks = state["mask_inputs_per_obj"][0].values()
-    return sum(t.element_size() * t.nelement() for t in (*tensors, *masks) if t is not None)
+    return _bytes(t for t in (*tensors, *masks) if t is not None)
+
+
+def _bytes(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(t.element_size() * t.nelement() for t in tensors)
 
 
 def features_bytes(model: SAM2VideoPredictor) -> int:
