@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from medsegany._sha256 import file_sha256
-from medsegany.cards import CARDS, Family, ModelCard
+from medsegany.cards import CARDS, NANO, Family, ModelCard
 from medsegany.errors import CheckpointError
 
 WEIGHTS = "model.safetensors"
@@ -36,6 +36,7 @@ def about(card: ModelCard, *, base: str, sha256: str) -> str:
         "licence": card.licence,
         "base": base,
         "sha256": sha256,
+        "box_hint": card.box_hint,
     }
     return json.dumps(words, indent=2) + "\n"
 
@@ -68,6 +69,7 @@ def read_folder(folder: Path) -> ModelCard:
         bytes=weights.stat().st_size,
         sha256=words["sha256"],
         path=weights,
+        box_hint=words.get("box_hint") is True,
     )
 
 
@@ -88,7 +90,8 @@ def _words(path: Path) -> dict[str, Any]:
     if words["family"] not in set(get_args(Family)) - {"classical"}:
         msg = f"{path} is of the family {words['family']!r}, which this medsegany does not know."
         raise CheckpointError(msg)
-    if words["architecture"] not in {card.architecture for card in CARDS if card.architecture}:
+    known = {NANO, *(card.architecture for card in CARDS if card.architecture)}
+    if words["architecture"] not in known:
         msg = f"{path} has the architecture {words['architecture']!r}, which is not known here."
         raise CheckpointError(msg)
     return words

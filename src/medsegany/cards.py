@@ -11,6 +11,9 @@ from attrs import frozen
 
 Family: TypeAlias = Literal["classical", "sam1", "sam2", "medsam"]
 
+NANO = "sam2.1/medsegany_nano"
+"""The architecture of a small SAM 2.1 of medsegany's own."""
+
 _APACHE = "Apache-2.0"
 _SAM1 = "https://dl.fbaipublicfiles.com/segment_anything/"
 _SAM2 = "https://dl.fbaipublicfiles.com/segment_anything_2/072824/"
@@ -32,6 +35,7 @@ class ModelCard:
         bytes: Size of the file; None where it is not published.
         sha256: Of the file; None where it is not published.
         path: Where the file lies on this machine; None where it does not.
+        box_hint: Whether it was trained to get each box as an ellipse, too.
     """
 
     name: str
@@ -44,6 +48,7 @@ class ModelCard:
     bytes: int | None = None
     sha256: str | None = None
     path: Path | None = None
+    box_hint: bool = False
 
     @property
     def file_name(self) -> str | None:

@@ -36,6 +36,10 @@ class OutOfMemory(MedSegAnyError, MemoryError):
     """A device has not enough memory for this."""
 
 
+class TrainingDiverged(MedSegAnyError, ArithmeticError):
+    """The loss of a training became infinite or no number."""
+
+
 class UnknownModel(MedSegAnyError, LookupError):
     """No model or backend has this name."""
 

@@ -63,4 +63,5 @@ def _described(segmenter: Segmenter, name: str, licence: str) -> tuple[ModelCard
         msg = f"{segmenter.name} has an architecture of its own, which a folder cannot describe."
         raise InvalidInput(msg)
     count = sum(p.numel() for p in model.parameters())
-    return ModelCard(name, family, kind, count, size, licence), model
+    hint = isinstance(segmenter, Sam2Segmenter) and segmenter.box_hint
+    return ModelCard(name, family, kind, count, size, licence, box_hint=hint), model

@@ -30,7 +30,9 @@ def open_model(
         fit(predictor, state, path, card)
         if compile:
             predictor.image_encoder.compile()
-        return Sam2Segmenter(predictor, card.name, device=chosen, dtype=dtype)
+        return Sam2Segmenter(
+            predictor, card.name, device=chosen, dtype=dtype, box_hint=card.box_hint
+        )
 
     from segment_anything import sam_model_registry  # noqa: PLC0415
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from medsegany.cards import ModelCard
+from medsegany.cards import NANO, ModelCard
 from medsegany.errors import CheckpointError
 
 State = dict[str, torch.Tensor]
@@ -15,11 +15,13 @@ State = dict[str, torch.Tensor]
 _PREFIX = "sam2_model."  # of the paper's fine-tuning script
 _VIT = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 _HIERA = {(96, 12): "t", (96, 16): "s", (112, 24): "b+", (144, 48): "l"}
+_OF_NANO = (48, 7)
 _SPOKEN = {
     "vit_b": "a SAM ViT-B",
     "vit_l": "a SAM ViT-L",
     "vit_h": "a SAM ViT-H",
     "lite": "a LiteMedSAM",
+    NANO: "a nano",
     **{f"sam2/sam2_hiera_{s}": f"a SAM 2 Hiera-{s.upper()}" for s in _HIERA.values()},
     **{f"sam2.1/sam2.1_hiera_{s}": f"a SAM 2.1 Hiera-{s.upper()}" for s in _HIERA.values()},
 }
@@ -108,6 +110,9 @@ def architecture(state: State) -> str | None:
     if first not in state:
         return None
     blocks = {key.split(".")[3] for key in state if key.startswith("image_encoder.trunk.blocks.")}
-    size = _HIERA.get((state[first].shape[0], len(blocks)))
+    shape = (state[first].shape[0], len(blocks))
+    if shape == _OF_NANO and state["no_mem_embed"].shape[-1] == 128:
+        return NANO
+    size = _HIERA.get(shape)
     version = "sam2.1" if "no_obj_embed_spatial" in state else "sam2"
     return None if size is None else f"{version}/{version}_hiera_{size}"

@@ -7,7 +7,7 @@ from attrs import frozen
 
 from medsegany.cli._common import NotUnderstood
 from medsegany.errors import FileError, InvalidInput
-from medsegany.io import PICTURES, VIDEOS, VOLUMES, dicom_series, ending, read_volume
+from medsegany.io import PICTURES, VIDEOS, VOLUMES, dicom_series, ending, read_volume, stem
 from medsegany.io._dicom_header import NAMED_SO
 from medsegany.io._labels import WRITTEN
 from medsegany.preprocess import AnyWindow
@@ -36,13 +36,6 @@ class Case:
     def name(self) -> str:
         """For tables."""
         return self.source.name
-
-
-def stem(path: Path) -> str:
-    """The name without its ending, and without nnU-Net's channel number."""
-    kind = ending(path)
-    name = path.name[: len(path.name) - len(kind)] if kind and path.is_file() else path.name
-    return name.removesuffix("_0000")
 
 
 def find_cases(

@@ -14,11 +14,11 @@ from rich.text import Text
 
 from medsegany import metrics
 from medsegany.cli import _common as common
-from medsegany.cli._cases import Case, stem
+from medsegany.cli._cases import Case
 from medsegany.cli._common import NotUnderstood, err, out
 from medsegany.cli._runs import Row, end, run_cases
 from medsegany.errors import FileError, InvalidInput
-from medsegany.io import ending, read_labels
+from medsegany.io import ending, read_labels, stem
 from medsegany.io._files import atomically
 from medsegany.io._labels import WRITTEN
 from medsegany.metrics import Evaluation, Tolerance

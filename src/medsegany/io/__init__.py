@@ -1,7 +1,7 @@
 """Reading images, volumes and videos, and writing results."""
 
 from medsegany.io._dicom_series import DicomSeries, dicom_series
-from medsegany.io._files import ending
+from medsegany.io._files import ending, stem
 from medsegany.io._frames import read_frames
 from medsegany.io._images import PICTURES, read_image
 from medsegany.io._labels import LabelMap, read_labels, write_labels
@@ -27,6 +27,7 @@ __all__ = [
     "read_labels",
     "read_npz",
     "read_volume",
+    "stem",
     "write_labels",
     "write_video",
 ]

@@ -45,6 +45,16 @@ def ending(path: Path) -> str:
     return next((e for e in (".nii.gz", ".seg.nrrd") if name.endswith(e)), path.suffix.lower())
 
 
+def stem(path: Path) -> str:
+    """The name of a file without its ending, and without nnU-Net's `_0000` for the first channel.
+
+    A folder has no ending.
+    """
+    kind = ending(path)
+    name = path.name[: len(path.name) - len(kind)] if kind and path.is_file() else path.name
+    return name.removesuffix("_0000")
+
+
 def existing(path: str | Path) -> Path:
     """The path, when there is a file.
 

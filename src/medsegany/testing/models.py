@@ -18,6 +18,7 @@ from segment_anything.modeling import (
 
 from medsegany.backends.sam2 import build
 from medsegany.backends.sam2._build import SAM2VideoPredictor, config
+from medsegany.cards import NANO
 
 
 def small_sam(seed: int = 0, *, image_size: int = 256) -> Sam:
@@ -85,29 +86,14 @@ def small_sam2(
 
 
 def tiny_sam2(seed: int = 0, *, image_size: int = 256) -> SAM2VideoPredictor:
-    """SAM2 with half the channels everywhere and a Hiera of 1-2-3-1 blocks: about 7 M parameters.
+    """SAM2 in the shape of nano: half the channels everywhere, 6.5 M parameters.
 
     Args:
         seed: Of the random weights.
         image_size: A multiple of 32.
     """
-    model = config("sam2.1/sam2.1_hiera_t")
-    model.image_encoder.trunk.embed_dim = 48
-    model.image_encoder.trunk.stages = [1, 2, 3, 1]
-    model.image_encoder.trunk.global_att_blocks = [5]
-    model.image_encoder.neck.backbone_channel_list = [384, 192, 96, 48]
-    width = 128
-    model.image_encoder.neck.d_model = width
-    model.image_encoder.neck.position_encoding.num_pos_feats = width
-    attention = model.memory_attention
-    attention.d_model = attention.layer.d_model = width
-    attention.layer.dim_feedforward = 4 * width
-    attention.layer.self_attention.embedding_dim = width
-    attention.layer.cross_attention.embedding_dim = width
-    encoder = model.memory_encoder
-    encoder.in_dim = encoder.fuser.layer.dim = encoder.mask_downsampler.embed_dim = width
     with _seeded(seed):
-        return build(model, image_size)
+        return build(NANO, image_size)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from medsegany._validate import whole
+from medsegany.cards import NANO
 from medsegany.errors import InvalidInput
 
 
@@ -85,7 +86,13 @@ _POSTPROCESSING = {
 
 
 def config(architecture: str) -> DictConfig:
-    """The official configuration of a model, for instance "sam2.1/sam2.1_hiera_t"."""
+    """The configuration of a model: an official one, or `NANO`.
+
+    Args:
+        architecture: As cards name it, for instance "sam2.1/sam2.1_hiera_t".
+    """
+    if architecture == NANO:
+        return _nano()
     with _hydra_as_it_was():
         file = resources.files("sam2").joinpath("configs", f"{architecture}.yaml")
         text = file.read_text("utf-8")
@@ -93,6 +100,27 @@ def config(architecture: str) -> DictConfig:
     assert isinstance(content, DictConfig)
     model = content.model
     assert isinstance(model, DictConfig)
+    return model
+
+
+def _nano() -> DictConfig:
+    """SAM 2.1 with half the channels everywhere and a Hiera of 1-2-3-1 blocks: 6.5 M parameters."""
+    model = config("sam2.1/sam2.1_hiera_t")
+    model.image_size = 256
+    model.image_encoder.trunk.embed_dim = 48
+    model.image_encoder.trunk.stages = [1, 2, 3, 1]
+    model.image_encoder.trunk.global_att_blocks = [5]
+    model.image_encoder.neck.backbone_channel_list = [384, 192, 96, 48]
+    width = 128
+    model.image_encoder.neck.d_model = width
+    model.image_encoder.neck.position_encoding.num_pos_feats = width
+    attention = model.memory_attention
+    attention.d_model = attention.layer.d_model = width
+    attention.layer.dim_feedforward = 4 * width
+    attention.layer.self_attention.embedding_dim = width
+    attention.layer.cross_attention.embedding_dim = width
+    encoder = model.memory_encoder
+    encoder.in_dim = encoder.fuser.layer.dim = encoder.mask_downsampler.embed_dim = width
     return model
 
 

@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 
 from medsegany.backends.sam2._alone import AsAlone
 from medsegany.backends.sam2._build import SAM2VideoPredictor
+from medsegany.backends.sam2._hint import ellipse_logits
 from medsegany.postprocess import fill_holes
 from medsegany.types import Image
 
@@ -25,6 +26,7 @@ _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 # Stands for "no end is known": upstream compares it with frame indices and takes min(it, 16).
 ENDLESS = 2**31
+_CORNER = 2  # the label of a box's first corner
 _OBJECT = 0  # a session holds one object, and this is its name there
 
 
@@ -51,11 +53,14 @@ class Tracker(SAM2VideoPredictor):  # type: ignore[misc]  # sam2 is published wi
     """  # noqa: D415 -- the sentence is the list
 
     fill_holes_px: int
+    box_hint: bool
     last_score: torch.Tensor
     asked: "list[_Asked] | None"
 
     @classmethod
-    def over(cls, upstream: SAM2VideoPredictor, fill_holes_px: int) -> "Tracker":
+    def over(
+        cls, upstream: SAM2VideoPredictor, fill_holes_px: int, *, box_hint: bool = False
+    ) -> "Tracker":
         """A tracker with the modules of `upstream`: no weight is copied."""
         tracker = cls.__new__(cls)
         tracker.__dict__.update(upstream.__dict__)
@@ -63,6 +68,7 @@ class Tracker(SAM2VideoPredictor):  # type: ignore[misc]  # sam2 is published wi
         tracker.asked = None
         tracker.fill_hole_area = 0
         tracker.fill_holes_px = fill_holes_px
+        tracker.box_hint = box_hint
         return tracker
 
     def _forward_sam_heads(self, **given: Any) -> tuple[torch.Tensor, ...]:  # noqa: ANN401
@@ -78,8 +84,17 @@ class Tracker(SAM2VideoPredictor):  # type: ignore[misc]  # sam2 is published wi
             return super()._encode_new_memory(**given)
 
     def _run_single_frame_inference(
-        self, *args: object, **kwargs: object
+        self,
+        *args: object,
+        **kwargs: Any,  # noqa: ANN401 -- upstream's own
     ) -> tuple[State, torch.Tensor]:
+        asked = kwargs.get("point_inputs")
+        if self.box_hint and asked is not None and kwargs.get("prev_sam_mask_logits") is None:
+            coords, labels = asked["point_coords"], asked["point_labels"]
+            if labels[0, 0] == _CORNER:
+                side = self.image_size // 4
+                hint = ellipse_logits(coords[:, :2], self.image_size, side)
+                kwargs["prev_sam_mask_logits"] = hint
         record, masks = super()._run_single_frame_inference(*args, **kwargs)
         record["pred_masks"] = masks = self.filled(masks)
         return record, masks

@@ -51,9 +51,10 @@ class Sam2Memory:
         fill_holes_px: int,
         budget: int,
         shared: bool,
+        box_hint: bool = False,
         precision: Callable[[], AbstractContextManager[object]],
     ) -> None:
-        self._tracker = internals.Tracker.over(upstream, fill_holes_px)
+        self._tracker = internals.Tracker.over(upstream, fill_holes_px, box_hint=box_hint)
         self._whole = whole
         self._spans = spans
         self._precision = precision

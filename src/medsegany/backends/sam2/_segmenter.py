@@ -13,6 +13,7 @@ from medsegany.backends._found import segmentation
 from medsegany.backends._verbs import EVERYTHING, Embedded, Verbs
 from medsegany.backends.sam2 import _internals as internals
 from medsegany.backends.sam2._build import SAM2ImagePredictor, SAM2VideoPredictor
+from medsegany.backends.sam2._hint import ellipse_logits
 from medsegany.backends.sam2._memory import Sam2Memory
 from medsegany.preprocess import as_rgb, check_image
 from medsegany.prompts import ObjectPrompts
@@ -36,8 +37,11 @@ class Sam2Segmenter(Verbs):
         *,
         device: AnyDevice = "cpu",
         dtype: AnyDtype = None,
+        box_hint: bool = False,
     ) -> None:
         super().__init__(name, EVERYTHING)
+        self.box_hint = box_hint
+        """Whether boxes are given to the model as an ellipse, too; see `ellipse_logits`."""
         self._device = as_device(device)
         self._dtype = as_dtype(dtype, self._device)
         self.upstream: SAM2VideoPredictor = model.to(self._device).eval()
@@ -79,6 +83,7 @@ class Sam2Segmenter(Verbs):
             fill_holes_px=fill_holes_px,
             budget=memory_budget,
             shared=shared,
+            box_hint=self.box_hint,
             precision=lambda: precision(self._device, self._dtype),
         )
 
@@ -103,6 +108,7 @@ class Sam2Embedded(Embedded):
     ) -> None:
         (size,) = predictor._orig_hw  # noqa: SLF001 -- upstream keeps it there
         super().__init__(segmenter, size)
+        self._box_hint = segmenter.box_hint
         self._predictor = predictor  # holds its image from now on
         self._device = device
         self._dtype = dtype
@@ -115,18 +121,20 @@ class Sam2Embedded(Embedded):
         """`SAM2ImagePredictor._predict`, which drops the object score and clamps its logits."""
         model, transforms = self._predictor.model, self._predictor._transforms  # noqa: SLF001
         features = self._predictor._features  # noqa: SLF001
-        coords, labels = [], []
+        coords, labels, hint = [], [], None
         if batch.boxes is not None:
             boxes = torch.as_tensor(batch.boxes, dtype=torch.float, device=self._device)
             corners = transforms.transform_boxes(boxes, normalize=True, orig_hw=self.shape)
             coords.append(corners)
+            if self._box_hint:
+                hint = ellipse_logits(corners, model.image_size, model.image_size // 4)
             labels.append(torch.tensor([[2, 3]], dtype=torch.int).repeat(len(batch.names), 1))
         if batch.points is not None:
             points = torch.as_tensor(batch.points, dtype=torch.float, device=self._device)
             coords.append(transforms.transform_coords(points, normalize=True, orig_hw=self.shape))
             labels.append(torch.as_tensor(batch.positive, dtype=torch.int))
         clicks = (torch.cat(coords, dim=1), torch.cat(labels, dim=1).to(self._device))
-        sparse, dense = model.sam_prompt_encoder(points=clicks, boxes=None, masks=None)
+        sparse, dense = model.sam_prompt_encoder(points=clicks, boxes=None, masks=hint)
         low_res, scores, _, object_scores = model.sam_mask_decoder(
             image_embeddings=features["image_embed"],
             image_pe=model.sam_prompt_encoder.get_dense_pe(),

@@ -1,0 +1,239 @@
+"""Images that look a little like medicine, drawn from nothing: shapes, tissues, noise.
+
+Nothing here imitates one organ. What is meant to be learnt is what a border is: between tissues of
+almost one brightness, under speckle, shadows, bias fields and blur, next to neighbours that look
+alike. Everything comes from one generator, so a number names a clip for ever.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.draw import polygon2mask
+
+from medsegany.training import Clip
+
+Floats = NDArray[np.float32]
+_RIM = 64  # points on a contour
+
+
+class Synthetic:
+    """Clips from nothing; see `medsegany.training.Clips`.
+
+    Args:
+        seed: Of everything.
+        size: Side of the images.
+        epoch: How many clips are called an epoch.
+    """
+
+    def __init__(self, seed: int, size: int = 160, epoch: int = 10_000) -> None:
+        self._seed, self._size, self._epoch = seed, size, epoch
+
+    def __len__(self) -> int:
+        return self._epoch
+
+    def clip(self, number: int, frames: int) -> Clip:
+        """The clip of this number."""
+        rng = np.random.default_rng([self._seed, number])
+        for _ in range(20):
+            found = _scene(rng, self._size, frames)
+            if found.masks[0].sum() >= 20:
+                return found
+        msg = "twenty scenes in a row hold nothing"  # never seen
+        raise RuntimeError(msg)
+
+
+def _scene(rng: np.random.Generator, size: int, frames: int) -> Clip:
+    """Tissues, neighbours and one object, which drift while time or depth goes on."""
+    times = np.linspace(0, 1, frames) if frames > 1 else np.zeros(1)
+    drawn = _object(rng, size)
+    others = [_object(rng, size) for _ in range(int(rng.integers(0, 5)))]
+    moves = rng.normal(0, 0.12 * size, 2) * (frames > 1)
+    grows = float(rng.normal(0, 0.5)) * (frames > 1)
+    # In depth an object ends somewhere; then it is absent from the rest of the clip.
+    ends = rng.uniform(0.4, 1.0) if frames > 1 and rng.random() < 0.35 else np.inf
+    masks = np.stack([drawn(t, moves, grows) if t < ends else _nothing(size) for t in times])
+    around = [np.stack([one(t, moves * 0.5, 0.0) for t in times]) for one in others]
+
+    tissue = _tissues(rng, size)
+    drift = rng.normal(0, 0.05 * size, 2) * (frames > 1)
+    picture = np.stack([ndimage.shift(tissue, drift * t, order=1, mode="nearest") for t in times])
+    contrast = rng.uniform(0.06, 0.45) * rng.choice((-1, 1))
+    level = float(picture[0][masks[0]].mean()) if masks[0].any() else 0.5
+    if not 0.05 < level + contrast < 0.95:
+        contrast = -contrast
+    for other in around:
+        alike = rng.random() < 0.4
+        step = contrast * rng.uniform(0.7, 1.2) if alike else rng.normal(0, 0.25)
+        picture = np.where(other, level + step, picture)
+    inner = level + contrast + _texture(rng, size, rng.uniform(0, 0.12))
+    if rng.random() < 0.3:  # a rim brighter or darker than what it encloses
+        width = int(rng.integers(1, 4))
+        hollow = np.stack([mask & ~ndimage.binary_erosion(mask, iterations=width) for mask in masks])
+        inner = np.where(hollow, inner + rng.normal(0, 0.3), inner)
+    picture = np.where(masks, inner, picture)
+    return Clip(_imaged(rng, picture.astype(np.float32)), masks, "synthetic")
+
+
+def _nothing(size: int) -> NDArray[np.bool_]:
+    return np.zeros((size, size), np.bool_)
+
+
+# --- shapes --------------------------------------------------------------------------------------
+
+_Shape = Callable[[float, NDArray[np.float64], float], NDArray[np.bool_]]
+
+
+def _object(rng: np.random.Generator, size: int) -> _Shape:
+    kind = rng.choice(("blob", "blob", "blob", "lobes", "ring", "tube", "patch"))
+    centre = rng.uniform(0.2, 0.8, 2) * size
+    # Most things are small: sizes are spread evenly over their logarithm.
+    radius = float(np.exp(rng.uniform(np.log(0.03), np.log(0.38)))) * size
+    if kind == "tube":
+        return _tube(rng, size, centre, radius)
+    if kind == "patch":
+        return _patch(rng, size, centre, max(radius, 6.0))
+    pieces = 1 if kind != "lobes" else int(rng.integers(2, 4))
+    parts = [_blob(rng, size, radius / np.sqrt(pieces)) for _ in range(pieces)]
+    offsets = rng.normal(0, 0.7 * radius, (pieces, 2)) * (pieces > 1)
+    inner = rng.uniform(0.35, 0.75) if kind == "ring" and radius > 6 else 0.0
+
+    def draw(t: float, moves: NDArray[np.float64], grows: float) -> NDArray[np.bool_]:
+        at, factor = centre + t * moves, float(np.exp(grows * t))
+        mask = np.logical_or.reduce(
+            [part(at + off, factor, t) for part, off in zip(parts, offsets, strict=True)]
+        )
+        return mask & ~parts[0](at, factor * inner, t) if inner else mask
+
+    return draw
+
+
+def _blob(
+    rng: np.random.Generator, size: int, radius: float
+) -> Callable[[NDArray[np.float64], float, float], NDArray[np.bool_]]:
+    """A closed curve: an ellipse whose radius wavers with the angle, and turns into another."""
+    angles = np.linspace(0, 2 * np.pi, _RIM, endpoint=False)
+    waves = np.arange(2, 8)
+    rough = rng.uniform(0, 0.5)
+    begin, end = (rng.normal(0, rough, (2, len(waves))) / waves for _ in range(2))
+    stretch, turn = float(np.exp(rng.normal(0, 0.35))), rng.uniform(0, np.pi)
+
+    def draw(at: NDArray[np.float64], factor: float, t: float) -> NDArray[np.bool_]:
+        sine, cosine = (1 - t) * begin + t * end
+        wavering = sine @ np.sin(np.outer(waves, angles)) + cosine @ np.cos(np.outer(waves, angles))
+        r = radius * factor * np.clip(1 + wavering, 0.2, 2.0)
+        y, x = r * np.sin(angles) * stretch, r * np.cos(angles) / stretch
+        rim = [x * np.sin(turn) + y * np.cos(turn), x * np.cos(turn) - y * np.sin(turn)]
+        mask: NDArray[np.bool_] = polygon2mask((size, size), np.stack(rim, 1) + at)
+        return mask
+
+    return draw
+
+
+def _tube(
+    rng: np.random.Generator, size: int, centre: NDArray[np.float64], radius: float
+) -> _Shape:
+    """A bent band, as a vessel or a layer is."""
+    steps = 24
+    bend = np.cumsum(rng.normal(0, 0.25, steps)) + rng.uniform(0, 2 * np.pi)
+    length = rng.uniform(3, 9) * radius
+    path = np.cumsum(np.stack([np.sin(bend), np.cos(bend)], 1) * length / steps, axis=0)
+    path -= path.mean(0)
+    width = max(1.2, radius * rng.uniform(0.15, 0.5))
+
+    def draw(t: float, moves: NDArray[np.float64], grows: float) -> NDArray[np.bool_]:
+        line = np.ones((size, size), np.bool_)
+        fine = np.stack([np.interp(np.linspace(0, steps - 1, 200), np.arange(steps), p)
+                         for p in path.T], 1) + centre + t * moves  # fmt: skip
+        rows, columns = np.rint(fine).astype(int).T
+        inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
+        line[rows[inside], columns[inside]] = False
+        if line.all():
+            return ~line
+        thick: NDArray[np.bool_] = ndimage.distance_transform_edt(line) <= width * np.exp(grows * t)
+        return thick
+
+    return draw
+
+
+def _patch(
+    rng: np.random.Generator, size: int, centre: NDArray[np.float64], radius: float
+) -> _Shape:
+    """What noise makes: ragged, as tumours and bleedings are."""
+    field = _smooth(rng, size, radius / 3)
+    rows, columns = np.mgrid[:size, :size]
+
+    def draw(t: float, moves: NDArray[np.float64], grows: float) -> NDArray[np.bool_]:
+        at = centre + t * moves
+        away = np.hypot(rows - at[0], columns - at[1]) / (radius * np.exp(grows * t))
+        rough = field + 1.2 - 1.2 * away**2 > 0
+        labels, count = ndimage.label(rough)
+        if not count:
+            return rough
+        largest: NDArray[np.bool_] = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
+        return ndimage.binary_fill_holes(largest) if rng.random() < 0.5 else largest
+
+    return draw
+
+
+# --- tissue and imaging --------------------------------------------------------------------------
+
+
+def _smooth(rng: np.random.Generator, size: int, scale: float) -> Floats:
+    """Noise whose grains have this size; mean 0, standard deviation 1."""
+    coarse = max(4, int(size / max(scale, 1.0)))
+    grains = rng.standard_normal((coarse, coarse)).astype(np.float32)
+    field: Floats = ndimage.zoom(grains, size / coarse, order=3, mode="reflect")[:size, :size]
+    if field.shape != (size, size):
+        field = np.pad(field, [(0, size - n) for n in field.shape], mode="edge")
+    return (field - field.mean()) / (field.std() + 1e-6)
+
+
+def _texture(rng: np.random.Generator, size: int, strength: float) -> Floats:
+    return np.float32(strength) * _smooth(rng, size, float(np.exp(rng.uniform(0.3, 3))))
+
+
+def _tissues(rng: np.random.Generator, size: int) -> Floats:
+    """Regions of several brightnesses, each with a texture."""
+    kinds = int(rng.integers(2, 7))
+    field = _smooth(rng, size, rng.uniform(0.08, 0.5) * size)
+    cuts = np.quantile(field, np.sort(rng.uniform(0, 1, kinds - 1)))
+    regions = np.digitize(field, cuts)
+    values = rng.uniform(0.05, 0.9, kinds).astype(np.float32)
+    tissue = values[regions] + _texture(rng, size, rng.uniform(0, 0.1))
+    if rng.random() < 0.35:  # a body before nothing
+        body = _blob(rng, size, rng.uniform(0.35, 0.6) * size)(np.full(2, size / 2), 1.0, 0.0)
+        tissue = np.where(body, tissue, rng.uniform(0, 0.1))
+    return tissue.astype(np.float32)
+
+
+def _imaged(rng: np.random.Generator, picture: Floats) -> NDArray[np.uint8]:
+    """What a machine makes of it: blur, bias, noise or speckle, scan lines, colour."""
+    size = picture.shape[-1]
+    blur = rng.uniform(0, 1.6)
+    picture = ndimage.gaussian_filter(picture, (0, blur, blur))
+    if rng.random() < 0.4:  # a coil, a lamp
+        picture = picture * (1 + rng.uniform(0, 0.4) * _smooth(rng, size, size / 2))
+    kind = rng.choice(("plain", "gauss", "speckle", "counts"), p=(0.25, 0.4, 0.2, 0.15))
+    if kind == "gauss":
+        picture = picture + rng.uniform(0.01, 0.12) * rng.standard_normal(picture.shape)
+    elif kind == "speckle":
+        grains = rng.rayleigh(0.8, picture.shape) ** rng.uniform(0.5, 1.2)
+        wide = rng.uniform(0.3, 1.5)
+        picture = picture * ndimage.gaussian_filter(grains, (0, 0.4, wide))
+        if rng.random() < 0.5:  # a shadow, from the probe down
+            lane = np.abs(np.arange(size) - rng.uniform(0, size)) < rng.uniform(0.03, 0.15) * size
+            picture = np.where(lane, picture * rng.uniform(0.3, 0.8), picture)
+    elif kind == "counts":
+        photons = np.exp(rng.uniform(3, 6))
+        picture = rng.poisson(np.clip(picture, 0, 1) * photons) / photons
+    picture = np.clip(picture, 0, 1.2)
+    if rng.random() < 0.3:
+        picture = 1 - np.clip(picture, 0, 1)
+    picture = np.clip(picture, 0, 1) ** np.exp(rng.normal(0, 0.3))
+    if rng.random() < 0.35:
+        low, high = rng.uniform(0, 0.6, 3), rng.uniform(0.4, 1, 3)
+        coloured = low + (high - low) * picture[..., None]
+        picture = np.clip(coloured + rng.normal(0, 0.02, coloured.shape), 0, 1)
+    return (255 * picture).astype(np.uint8)

@@ -1,0 +1,80 @@
+"""Other views of the same object: turned, scaled, mirrored, lighter, darker, blurred, noisier."""
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+import torchvision.transforms.v2.functional as F  # noqa: N812 -- torchvision's own name for it
+from attrs import evolve, field, frozen
+from torchvision.transforms import InterpolationMode
+
+from medsegany._validate import finite
+from medsegany.training._clips import Clip
+
+
+@frozen
+class Augmentation:
+    """How much a clip is changed; every frame of it in the same way.
+
+    Attributes:
+        degrees: Turned by up to this, either way.
+        scale: Made larger or smaller by up to this factor: 1.2 is from 1 / 1.2 to 1.2.
+        shear_degrees: Slanted by up to this, either way.
+        flip: Whether it may be mirrored, left to right.
+        intensity: How much gamma, contrast and brightness change: 0.3 is up to 30 %.
+        noise: Largest standard deviation of noise, in grey values of 255.
+        blur: Largest standard deviation of a blur, in pixels.
+    """
+
+    degrees: float = field(default=15.0, validator=finite)
+    scale: float = field(default=1.2, validator=finite)
+    shear_degrees: float = field(default=5.0, validator=finite)
+    flip: bool = True
+    intensity: float = field(default=0.25, validator=finite)
+    noise: float = field(default=6.0, validator=finite)
+    blur: float = field(default=1.0, validator=finite)
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        """Another view of it; the clip itself where the object would leave its first frame."""
+        seen = self._moved(clip, rng)
+        if not seen.masks[0].any():
+            seen = clip
+        return evolve(seen, frames=self._shaded(seen.frames, rng), source=None)
+
+    def _moved(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        angle = rng.uniform(-self.degrees, self.degrees)
+        factor = float(np.exp(rng.uniform(-1, 1) * np.log(self.scale)))
+        shear = rng.uniform(-self.shear_degrees, self.shear_degrees, 2).tolist()
+        frames = _channels_first(clip.frames)
+        masks = torch.from_numpy(clip.masks.astype(np.uint8))[:, None]
+        if self.flip and rng.random() < 0.5:
+            frames, masks = frames.flip(-1), masks.flip(-1)
+        how = {"angle": angle, "translate": [0, 0], "scale": factor, "shear": shear}
+        frames = F.affine(frames, **how, interpolation=InterpolationMode.BILINEAR)
+        masks = F.affine(masks, **how, interpolation=InterpolationMode.NEAREST)
+        return evolve(clip, frames=_channels_last(frames), masks=masks[:, 0].numpy() > 0)
+
+    def _shaded(self, frames: Any, rng: np.random.Generator) -> Any:  # noqa: ANN401
+        values = _channels_first(frames)
+        gamma, contrast, light = np.exp(rng.uniform(-1, 1, 3) * np.log1p(self.intensity)).tolist()
+        blur = rng.uniform(0, self.blur)
+        if rng.random() < 0.5 and blur > 0.2:
+            values = F.gaussian_blur(values, [5, 5], [blur, blur])
+        values = F.adjust_gamma(values, gamma)
+        values = F.adjust_contrast(values, contrast) if values.shape[1] in {1, 3} else values
+        noise = rng.uniform(0, self.noise) * (rng.random() < 0.5)
+        shaded = values.numpy().astype(np.float32) * np.float32(light)
+        if noise:
+            shaded += rng.standard_normal(shaded.shape, np.float32) * np.float32(noise)
+        return _channels_last(torch.from_numpy(np.clip(shaded, 0, 255).astype(np.uint8)))
+
+
+def _channels_first(frames: Any) -> torch.Tensor:  # noqa: ANN401 -- arrays of either shape
+    """`(T, C, H, W)`."""
+    tensor = torch.from_numpy(np.ascontiguousarray(frames))
+    return tensor[:, None] if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2).contiguous()
+
+
+def _channels_last(frames: torch.Tensor) -> Any:  # noqa: ANN401
+    array = cast("Any", frames.numpy())
+    return array[:, 0] if array.shape[1] == 1 else np.moveaxis(array, 1, -1)

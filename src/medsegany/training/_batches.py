@@ -1,0 +1,128 @@
+"""From clips to what the model is fed."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 -- torch's own name for it
+from attrs import frozen
+
+from medsegany.training._clips import Clip
+from medsegany.training._prompting import BoxJitter, PromptKind, clicks
+
+_MEAN = torch.tensor((0.485, 0.456, 0.406))[:, None, None]
+_STD = torch.tensor((0.229, 0.224, 0.225))[:, None, None]
+_MOST_CLICKS = 4
+
+
+@frozen(eq=False)
+class Prompted:
+    """How each object of a batch is prompted on one frame.
+
+    Attributes:
+        points: `(B, P, 2)` as (x, y) in pixels of the model's input; None for masks.
+        labels: `(B, P)`: 1 inside, 0 outside, -1 nothing; 2 and 3 are a box's corners.
+    """
+
+    points: torch.Tensor | None
+    labels: torch.Tensor | None
+
+
+@frozen(eq=False)
+class Batch:
+    """Objects in clips of equal length.
+
+    Attributes:
+        frames: `(B, T, 3, S, S)`, normalised as the official transforms do; None where features
+            take their place.
+        masks: `(B, T, S, S)`, 0 or 1.
+        prompts: By frame; the first is always among them.
+        kind: Of the prompts, the same for all.
+        features: The encoder's maps of all frames, `(B * T, C, h, w)` each, finest first; or None.
+    """
+
+    frames: torch.Tensor | None
+    masks: torch.Tensor
+    prompts: dict[int, Prompted]
+    kind: PromptKind
+    features: list[torch.Tensor] | None = None
+
+
+class Embeddings(Protocol):
+    """Features that were computed before."""
+
+    def of(self, clips: Sequence[Clip]) -> list[torch.Tensor]:
+        """Of all frames of all clips, as `Batch.features` has them."""
+        ...
+
+
+def as_batch(
+    clips: Sequence[Clip],
+    size: int,
+    kind: PromptKind,
+    jitter: BoxJitter,
+    rngs: Sequence[np.random.Generator],
+    prompted: Sequence[int] = (0,),
+    *,
+    features: Embeddings | None = None,
+) -> Batch:
+    """Resize, normalise and prompt clips of equal length.
+
+    Args:
+        clips: One object each.
+        size: The side of the model's input.
+        kind: What they are prompted with.
+        jitter: How loose boxes are.
+        rngs: One for each clip.
+        prompted: The frames that are prompted; those where any clip lacks its object are left out,
+            but for the first.
+        features: Where features of frames are looked up, instead of the frames themselves.
+    """
+    frames = None if features else torch.stack([as_input(clip, size) for clip in clips])
+    masks = torch.stack([_resized_masks(clip, size) for clip in clips])
+    there = [t for t in prompted if all(clip.masks[t].any() for clip in clips)]
+    prompts = {t: _prompted(clips, t, size, kind, jitter, rngs) for t in sorted({0, *there})}
+    return Batch(frames, masks, prompts, kind, features.of(clips) if features else None)
+
+
+def as_input(clip: Clip, size: int) -> torch.Tensor:
+    """`(T, 3, size, size)`: as `SAM2Transforms` prepares each frame."""
+    frames = torch.from_numpy(np.ascontiguousarray(clip.frames))
+    if frames.ndim == 3:
+        frames = frames[..., None].expand(-1, -1, -1, 3)
+    unit = frames.permute(0, 3, 1, 2).float() / 255
+    if unit.shape[-2:] != (size, size):
+        unit = F.interpolate(unit, (size, size), mode="bilinear", antialias=True)
+    return (unit - _MEAN) / _STD
+
+
+def _resized_masks(clip: Clip, size: int) -> torch.Tensor:
+    masks = torch.from_numpy(clip.masks)[:, None].float()
+    if masks.shape[-2:] != (size, size):
+        shrinks = max(masks.shape[-2:]) > size
+        # By area where it shrinks and to the nearest where it grows; thin parts survive as halves.
+        mode = "area" if shrinks else "nearest"
+        masks = F.interpolate(masks, (size, size), mode=mode)
+    return masks[:, 0]
+
+
+def _prompted(
+    clips: Sequence[Clip],
+    t: int,
+    size: int,
+    kind: PromptKind,
+    jitter: BoxJitter,
+    rngs: Sequence[np.random.Generator],
+) -> Prompted:
+    drawn = list(zip((clip.masks[t] for clip in clips), rngs, strict=True))
+    if kind == "mask":
+        return Prompted(None, None)
+    if kind == "box":
+        boxes = np.stack([jitter.box(mask, size, rng) for mask, rng in drawn])
+        corners = torch.from_numpy(boxes).reshape(-1, 2, 2)
+        labels = torch.tensor([[2, 3]], dtype=torch.int32).expand(len(clips), 2)
+        return Prompted(corners, labels.clone())
+    most = 1 if kind == "point" else _MOST_CLICKS
+    points, labels = zip(*(clicks(mask, most, size, rng) for mask, rng in drawn), strict=True)
+    return Prompted(torch.from_numpy(np.stack(points)), torch.from_numpy(np.stack(labels)))

@@ -1,0 +1,80 @@
+"""What a trained model says of itself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from medsegany.training._cases import Split
+from medsegany.training._loop import Outcome
+from medsegany.training._recipe import Recipe
+from medsegany.training._store import Counts
+
+
+def card(
+    name: str,
+    *,
+    base: str,
+    licence: str,
+    recipe: Recipe,
+    counts: Counts,
+    labels: Mapping[int, str],
+    split: Split,
+    outcome: Outcome,
+    window: str,
+    seed: int,
+    data: str,
+) -> str:
+    """A model card, as Markdown."""
+    names = ", ".join(f"{n} {word}".strip() for n, word in labels.items())
+    memory = "memory" in recipe.train and recipe.frames > 1 and recipe.clips > 0
+    carried = (
+        "Its memory was trained on clips of the same cases."
+        if memory
+        else "**Its memory was not trained.** Its image encoder has changed and the memory has not "
+        "followed, so volumes and videos with `ByMemory` may have become worse than with the "
+        "base; `ByBox` uses images alone."
+    )
+    chosen = (
+        f"The weights are those of step {outcome.best_step} of {outcome.step}, with a mean DSC of "
+        f"{outcome.best:.4f} on the validation cases."
+        if split.validation
+        else f"The weights are those of the last step, {outcome.step}: there was no validation."
+    )
+    return f"""# {name}
+
+Trained by medsegany from {base}. For research; not a medical device, and not for clinical use.
+
+- Licence of these weights: {licence}
+- Data: {data or "not said"}
+- Window: {window}
+- Labels: {names}
+- Cases: {counts.cases} to learn from, with {counts.slices} slices, {counts.empty_slices} of them
+  without an object; {counts.objects} objects on slices, and {counts.too_small} smaller than
+  {recipe.smallest_px} pixels, which were never prompted
+- Split: by patient; {len(split.train)} cases to learn from, {len(split.validation)} to choose the
+  weights, {len(split.test)} kept for the table. Seed {seed}.
+
+{chosen} {carried}
+
+It is promptable: it needs a box, a click or a mask, and knows no names of organs.
+
+## Recipe
+
+{_table(recipe.to_dict())}
+
+## Cases
+
+- train: {", ".join(split.train)}
+- validation: {", ".join(split.validation) or "none"}
+- test: {", ".join(split.test) or "none"}
+"""
+
+
+def _table(content: Mapping[str, Any], before: str = "") -> str:
+    rows = []
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            rows.append(_table(value, f"{before}{key}."))
+        else:
+            rows.append(f"| `{before}{key}` | {value} |")
+    head = "" if before else "| | |\n|---|---|\n"
+    return head + "\n".join(rows)

@@ -1,0 +1,175 @@
+"""Cases as arrays on the disk, read once and then looked into wherever a slice is needed."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from attrs import asdict, field, frozen
+from numpy.typing import NDArray
+
+from medsegany.errors import InvalidInput
+from medsegany.io import PICTURES, ending, read_image, read_labels, read_npz, read_volume
+from medsegany.io._files import atomically, make_folder
+from medsegany.preprocess import AnyWindow
+from medsegany.progress import OnProgress, Progress, no_progress
+from medsegany.training._cases import TrainingCase
+from medsegany.volume import Volume
+
+_ABOUT = "cases.json"
+
+
+@frozen(eq=False)
+class StoredCase:
+    """A case in memory-mapped arrays.
+
+    Attributes:
+        name: Of the case.
+        images: uint8 `(D, H, W)` or `(D, H, W, 3)`.
+        labels: `(D, H, W)`.
+        spacing_mm: (z, y, x).
+        areas: Label -> pixels on each slice, `(D,)`.
+    """
+
+    name: str
+    images: NDArray[np.uint8] = field(repr=False)
+    labels: NDArray[Any] = field(repr=False)
+    spacing_mm: tuple[float, float, float]
+    areas: Mapping[int, NDArray[np.int64]] = field(repr=False)
+
+
+@frozen
+class Counts:
+    """What there is to learn from, and what was left out.
+
+    Attributes:
+        cases: Number of cases.
+        slices: Number of their slices or images.
+        empty_slices: Those without any object that is asked for; never drawn to be prompted.
+        objects: Objects on slices: a label on a slice is one.
+        too_small: Objects on slices with fewer pixels than the smallest that is taken; never
+            prompted.
+        absent: Label -> number of cases that lack it.
+    """
+
+    cases: int
+    slices: int
+    empty_slices: int
+    objects: int
+    too_small: int
+    absent: Mapping[int, int]
+
+
+def store(
+    cases: Sequence[TrainingCase],
+    folder: Path,
+    *,
+    window: AnyWindow | None,
+    on_progress: OnProgress = no_progress,
+) -> list[StoredCase]:
+    """Read cases into arrays in a folder, or find them there from an earlier start.
+
+    Args:
+        cases: All of them.
+        folder: Made when it is not there. What lies there is used again while the files have the
+            same size and time, and the window is the same.
+        window: For all; see `io.read_volume`.
+        on_progress: Told of cases.
+
+    Raises:
+        FileError: A file cannot be read.
+        InvalidInput: CT without a window.
+    """
+    make_folder(folder)
+    found = []
+    for done, case in enumerate(cases):
+        on_progress(Progress("cases read", done, len(cases)))
+        found.append(_stored(case, folder / case.name, window))
+    on_progress(Progress("cases read", len(cases), len(cases)))
+    return found
+
+
+def _stored(case: TrainingCase, folder: Path, window: AnyWindow | None) -> StoredCase:
+    source = _fingerprint(case, window)
+    if not (folder / _ABOUT).is_file() or json.loads((folder / _ABOUT).read_text()) != source:
+        make_folder(folder)
+        images, labels, spacing = _read(case, window)
+        atomically(folder / "images.npy", lambda path: np.save(path, images))
+        atomically(folder / "labels.npy", lambda path: np.save(path, labels))
+        atomically(folder / "spacing.npy", lambda path: np.save(path, np.array(spacing)))
+        # Last: what it describes is there.
+        text = json.dumps(source)
+        atomically(folder / _ABOUT, lambda path: path.write_text(text, "utf-8"))  # type: ignore[arg-type,return-value]
+    images, labels = (np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("images", "labels"))
+    z, y, x = np.load(folder / "spacing.npy").tolist()
+    return StoredCase(case.name, images, labels, (z, y, x), _areas(labels))
+
+
+def _fingerprint(case: TrainingCase, window: AnyWindow | None) -> dict[str, Any]:
+    files = [case.image] if case.labels is None else [case.image, case.labels]
+    return {
+        "files": [[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files],
+        "window": window if window is None or isinstance(window, str) else list(asdict(window).values()),
+    }
+
+
+def _read(
+    case: TrainingCase, window: AnyWindow | None
+) -> tuple[NDArray[np.uint8], NDArray[Any], tuple[float, float, float]]:
+    if ending(case.image) in PICTURES:
+        image = read_image(case.image, window=window)
+        assert case.labels is not None
+        labels = read_labels(case.labels, like=image).labels
+        return image[None], labels.reshape(1, *image.shape[:2]), (1.0, 1.0, 1.0)
+    volume = read_volume(case.image, window=window)
+    return volume.voxels, _labels_of(case, volume), volume.spacing_mm
+
+
+def _labels_of(case: TrainingCase, volume: Volume) -> NDArray[Any]:
+    if case.labels is not None:
+        return read_labels(case.labels, like=volume).labels
+    labels = read_npz(case.image).labels
+    if labels is None:
+        msg = f"{case.image} holds no 'gts': there is nothing to learn from it."
+        raise InvalidInput(msg)
+    return labels
+
+
+def _areas(labels: NDArray[Any]) -> dict[int, NDArray[np.int64]]:
+    most = int(labels.max(initial=0)) + 1
+    counts = np.stack([np.bincount(part.ravel(), minlength=most) for part in labels])
+    return {n: counts[:, n] for n in range(1, most) if counts[:, n].any()}
+
+
+def count(
+    cases: Sequence[StoredCase], wanted: Sequence[int] | None, smallest_px: int
+) -> tuple[Counts, list[int]]:
+    """What there is to learn from; and the labels, in order.
+
+    Args:
+        cases: All of them.
+        wanted: The labels that are asked for; None for all.
+        smallest_px: Pixels that an object needs on a slice.
+
+    Raises:
+        InvalidInput: A label that is asked for is in no case, or nothing is left.
+    """
+    there = sorted({label for case in cases for label in case.areas})
+    names = there if wanted is None else sorted(wanted)
+    if missing := set(names) - set(there):
+        msg = f"No case has the label {min(missing)}. There is {', '.join(map(str, there))}."
+        raise InvalidInput(msg)
+    slices = empty = objects = small = 0
+    for case in cases:
+        areas = np.stack([case.areas.get(n, np.zeros(len(case.labels), int)) for n in names])
+        taken = areas >= smallest_px
+        slices += taken.shape[1]
+        empty += int((~taken.any(0)).sum())
+        objects += int(taken.sum())
+        small += int(((areas > 0) & ~taken).sum())
+    if not objects:
+        msg = f"No object of at least {smallest_px} pixels is on any of {slices} slices."
+        raise InvalidInput(msg)
+    absent = {n: sum(n not in case.areas for case in cases) for n in names}
+    return Counts(len(cases), slices, empty, objects, small, absent), names

@@ -1,0 +1,111 @@
+"""How good a model is on cases that it does not learn from, as it will be used."""
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+
+import numpy as np
+
+from medsegany import metrics
+from medsegany.backends.sam2 import Sam2Segmenter, SAM2VideoPredictor
+from medsegany.prompts import Box, box_from_mask
+from medsegany.propagation import ByMemory
+from medsegany.training._store import StoredCase
+
+_CLIP = 8  # slices that an object is carried through
+
+
+def validation(
+    cases: Sequence[StoredCase],
+    labels: Sequence[int],
+    *,
+    smallest_px: int,
+    at_most: int,
+    clips: bool,
+    box_hint: bool,
+    precision: str | None,
+    seed: int,
+) -> Callable[[SAM2VideoPredictor], Mapping[str, float]]:
+    """A function that measures a model on slices of cases, always the same ones.
+
+    Args:
+        cases: The validation cases.
+        labels: Those that are asked for.
+        smallest_px: Pixels that an object needs on a slice to be prompted there.
+        at_most: How many slices are looked at, chosen by chance from the seed.
+        clips: Whether objects are carried through eight slices as well.
+        box_hint: See `Sam2Segmenter.box_hint`.
+        precision: What it computes in; None for float32.
+        seed: Of the choice.
+
+    Returns:
+        A function that gives "dsc", the mean over labels of the mean over slices, each with its
+        tight box; and "tracked_dsc", the same for slices that a mask was carried to. With clips
+        "dsc" is the mean of the two, since both are to become good.
+    """
+    places = [
+        (case, k)
+        for case in cases
+        for k in range(len(case.images))
+        if any(case.areas[n][k] >= smallest_px for n in labels if n in case.areas)
+    ]
+    chosen = np.random.default_rng([seed, 5]).permutation(len(places))[:at_most]
+    picked = [places[n] for n in sorted(chosen.tolist())]
+    stacks = [(case, k) for case, k in picked if len(case.images) > 1][: max(1, at_most // _CLIP)]
+
+    def measure(upstream: SAM2VideoPredictor) -> Mapping[str, float]:
+        segmenter = Sam2Segmenter(
+            upstream,
+            "in training",
+            device=next(upstream.parameters()).device,
+            dtype=precision,
+            box_hint=box_hint,
+        )
+        prompted: dict[int, list[float]] = {}
+        for case, k in picked:
+            truth = np.asarray(case.labels[k])
+            boxes = _boxes(case, k, labels, smallest_px)
+            found = segmenter.segment_2d(np.asarray(case.images[k]), boxes)
+            for n, mask in found.masks.items():
+                prompted.setdefault(n, []).append(metrics.dsc(mask, truth == n))
+        measured = {"dsc": _mean(prompted)}
+        if clips and stacks:
+            measured["tracked_dsc"] = _mean(_carried(segmenter, stacks, labels, smallest_px))
+            measured["prompted_dsc"] = measured["dsc"]
+            measured["dsc"] = (measured["prompted_dsc"] + measured["tracked_dsc"]) / 2
+        return measured
+
+    return measure
+
+
+def _boxes(case: StoredCase, k: int, labels: Sequence[int], smallest_px: int) -> dict[int, Box]:
+    truth = np.asarray(case.labels[k])
+    there = [n for n in labels if n in case.areas and case.areas[n][k] >= smallest_px]
+    return {n: box_from_mask(truth == n) for n in there}
+
+
+def _carried(
+    segmenter: Sam2Segmenter,
+    stacks: Sequence[tuple[StoredCase, int]],
+    labels: Sequence[int],
+    smallest_px: int,
+) -> dict[int, list[float]]:
+    """DSC on the slices that follow a prompted one, those that hold the object."""
+    scores: dict[int, list[float]] = {}
+    for case, k in stacks:
+        last = min(k + _CLIP, len(case.images)) - 1
+        first = k if last > k else max(0, k - _CLIP + 1)
+        part = np.asarray(case.images[first : last + 1])
+        truth = np.asarray(case.labels[first : last + 1])
+        boxes = {n: box.at(k - first) for n, box in _boxes(case, k, labels, smallest_px).items()}
+        found = segmenter.segment_volume(
+            part, boxes, slices=(0, len(part) - 1), propagation=ByMemory()
+        )
+        for n, masks in found.masks.items():
+            for j, mask in enumerate(masks):
+                if j != k - first and (truth[j] == n).any():
+                    scores.setdefault(n, []).append(metrics.dsc(mask, truth[j] == n))
+    return scores
+
+
+def _mean(scores: Mapping[int, Sequence[float]]) -> float:
+    return fmean(fmean(values) for values in scores.values()) if scores else float("nan")
