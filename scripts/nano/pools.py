@@ -131,7 +131,9 @@ class Pools:
             image, mask = np.rot90(image, turns), np.rot90(mask, turns)
         if rng.random() < self._window:
             image, mask = window(image, mask, rng)
-        return Clip(np.ascontiguousarray(image)[None], np.ascontiguousarray(mask)[None], picture.pool)
+        return Clip(
+            np.ascontiguousarray(image)[None], np.ascontiguousarray(mask)[None], picture.pool
+        )
 
 
 def window(image: Any, mask: Any, rng: np.random.Generator) -> tuple[Any, Any]:  # noqa: ANN401

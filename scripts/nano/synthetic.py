@@ -70,7 +70,9 @@ def _scene(rng: np.random.Generator, size: int, frames: int) -> Clip:
     inner = level + contrast + _texture(rng, size, rng.uniform(0, 0.12))
     if rng.random() < 0.3:  # a rim brighter or darker than what it encloses
         width = int(rng.integers(1, 4))
-        hollow = np.stack([mask & ~ndimage.binary_erosion(mask, iterations=width) for mask in masks])
+        hollow = np.stack(
+            [mask & ~ndimage.binary_erosion(mask, iterations=width) for mask in masks]
+        )
         inner = np.where(hollow, inner + rng.normal(0, 0.3), inner)
     picture = np.where(masks, inner, picture)
     return Clip(_imaged(rng, picture.astype(np.float32)), masks, "synthetic")

@@ -12,11 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 import medsegany
-from medsegany.cli import _common as common, _models
+from medsegany.cli import _common as common, _finetune, _models
 from medsegany.cli._common import out as _out
 from medsegany.cli._convert import convert
 from medsegany.cli._doctor import doctor
 from medsegany.cli._evaluate import evaluate
+from medsegany.cli._finetune import finetune
 from medsegany.cli._prompts import InOrder
 from medsegany.cli._segment import segment
 from medsegany.cli._track import track
@@ -33,6 +34,8 @@ app = typer.Typer(
 app.command(cls=InOrder)(segment)
 app.command(cls=InOrder)(track)
 app.command()(evaluate)
+app.command()(finetune)
+app.add_typer(_finetune.app, name="benchmark")
 app.add_typer(_models.app, name="models")
 app.command()(convert)
 app.command()(doctor)

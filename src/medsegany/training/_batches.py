@@ -124,5 +124,5 @@ def _prompted(
         labels = torch.tensor([[2, 3]], dtype=torch.int32).expand(len(clips), 2)
         return Prompted(corners, labels.clone())
     most = 1 if kind == "point" else _MOST_CLICKS
-    points, labels = zip(*(clicks(mask, most, size, rng) for mask, rng in drawn), strict=True)
-    return Prompted(torch.from_numpy(np.stack(points)), torch.from_numpy(np.stack(labels)))
+    where, said = zip(*(clicks(mask, most, size, rng) for mask, rng in drawn), strict=True)
+    return Prompted(torch.from_numpy(np.stack(where)), torch.from_numpy(np.stack(said)))

@@ -9,7 +9,7 @@ from medsegany.training._recipe import Recipe
 from medsegany.training._store import Counts
 
 
-def card(
+def card(  # noqa: PLR0913 -- all that there is to say
     name: str,
     *,
     base: str,

@@ -113,9 +113,9 @@ def _by_stem(folder: Path, kinds: Iterable[str]) -> dict[str, Path]:
         if not path.is_file() or path.name[0] == "." or ending(path) not in kinds:
             continue
         name = path.name[: -len(ending(path))]
-        if name[-5:-4] == "_" and name[-4:].isdecimal() and name[-4:] != "0000":
-            if path.with_name(path.name.replace(name[-5:], "_0000")).exists():
-                continue  # nnU-Net's other channels of an image whose first one is there
+        first = path.with_name(f"{name[:-4]}0000{ending(path)}")
+        if name[-5:-4] == "_" and name[-4:].isdecimal() and first != path and first.exists():
+            continue  # nnU-Net's other channels of an image whose first one is there
         name = stem(path)
         if name in found:
             msg = f"{found[name].name} and {path.name} have one name in {folder}."
@@ -139,13 +139,17 @@ def _patients(path: Path) -> dict[str, str]:
 # --- splits --------------------------------------------------------------------------------------
 
 
+def _as_names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(names)
+
+
 @frozen
 class Split:
     """Names of cases: to learn from, to choose by, and to be measured on once."""
 
-    train: tuple[str, ...] = field(converter=tuple)
-    validation: tuple[str, ...] = field(converter=tuple)
-    test: tuple[str, ...] = field(converter=tuple)
+    train: tuple[str, ...] = field(converter=_as_names)
+    validation: tuple[str, ...] = field(converter=_as_names)
+    test: tuple[str, ...] = field(converter=_as_names)
 
     def write(self, path: Path) -> None:
         """As JSON."""

@@ -1,4 +1,4 @@
-"""What a model is trained on: one object in one image, or in a few neighbouring slices or frames."""
+"""What a model is trained on: one object in one image, or in a few slices or frames in a row."""
 
 from typing import Protocol
 
@@ -17,8 +17,8 @@ class Clip:
         frames: Display values, uint8 `(T, H, W)` or `(T, H, W, 3)`.
         masks: The object, bool `(T, H, W)`. The first frame holds it, later ones may not.
         origin: Where it comes from, for messages: a case, a slice, a label.
-        source: The case and its slices, where the frames are those as they are stored; None once
-            they were changed.
+        source: The case and its slices, where the frames are as they were stored; None once they
+            have been changed.
     """
 
     frames: Image

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import astuple, evolve, field, frozen
 from safetensors.torch import load_file
 
 import medsegany
@@ -14,18 +14,20 @@ from medsegany.backends.sam2 import Sam2Segmenter
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io import read_labels
 from medsegany.io._files import atomically, make_folder
-from medsegany.preprocess import AnyWindow
+from medsegany.preprocess import AnyWindow, Window
 from medsegany.progress import OnProgress, no_progress
 from medsegany.protocols import Segmenter
 from medsegany.training._card import card
 from medsegany.training._cases import Split, TrainingCase, split_cases
 from medsegany.training._embeddings import StoredEmbeddings
 from medsegany.training._log import draw_curves
-from medsegany.training._loop import BEST, Outcome, train
+from medsegany.training._loop import Outcome, train
+from medsegany.training._parallel import is_main
 from medsegany.training._recipe import Machine, Recipe
 from medsegany.training._source import CaseClips
 from medsegany.training._store import Counts, StoredCase, count, store
 from medsegany.training._validate import validation
+from medsegany.training._weights import BEST
 
 MODEL, RUN, SPLIT = "model", "run.json", "split.json"
 
@@ -107,7 +109,6 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
     segmenter = _as_sam2(base, machine)
     came_from = segmenter.name if isinstance(base, Segmenter) else str(base)
     split = _the_split(folder, split, cases, seed)
-    _refuse_another_run(folder, came_from, window)
     by_name = {case.name: case for case in cases}
     wanted = [by_name[n] for n in (*split.train, *split.validation)]
     stored = {
@@ -118,6 +119,7 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
     counts, ids = count(learning, None if labels is None else list(labels), recipe.smallest_px)
     recipe = _fitting(recipe, machine, learning)
     names = _names(labels, ids, wanted)
+    _refuse_another_run(folder, came_from, window, names)
     clips = CaseClips(
         learning,
         ids,
@@ -158,7 +160,7 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         tensorboard=tensorboard,
         on_progress=on_progress,
     )
-    if not _is_main():
+    if not is_main():
         return FineTuned(folder, folder / MODEL, outcome, split, counts)
     draw_curves(folder, f"{name or folder.name}")
     if outcome.why == "paused":
@@ -177,7 +179,9 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         seed=seed,
         data=data,
     )
-    model = _written(segmenter, folder, name or folder.name, licence or _licence_of(base), came_from, text)
+    model = _written(
+        segmenter, folder, name or folder.name, licence or _licence_of(base), came_from, text
+    )
     return FineTuned(folder, model, outcome, split, counts)
 
 
@@ -218,10 +222,13 @@ def _the_split(
     return chosen
 
 
-def _refuse_another_run(folder: Path, base: str, window: AnyWindow | None) -> None:
-    """A run goes on with the model and the window that it was begun with."""
+def _refuse_another_run(
+    folder: Path, base: str, window: AnyWindow | None, labels: Mapping[int, str]
+) -> None:
+    """A run goes on with the model, the window and the labels that it was begun with."""
     path = folder / RUN
-    words = {"base": base, "window": None if window is None else str(window)}
+    shown = list(astuple(window)) if isinstance(window, Window) else window
+    words = {"base": base, "window": shown, "labels": {str(n): w for n, w in labels.items()}}
     if not path.is_file():
         text = json.dumps(words, indent=2) + "\n"
         atomically(path, lambda to: _write(to, text))
@@ -239,7 +246,7 @@ def _fitting(recipe: Recipe, machine: Machine, cases: Sequence[StoredCase]) -> R
         recipe = evolve(recipe, frames=1, clips=0.0)
     if machine.embed_once:
         if "image_encoder" in recipe.train:
-            msg = "embed_once is for an image encoder that is not trained: train=(\"mask_decoder\",)."
+            msg = 'embed_once is for an image encoder that is not trained: train=("mask_decoder",).'
             raise InvalidInput(msg)
         if recipe.augmentation is not None:
             msg = "embed_once looks at images as they are: augmentation=None."
@@ -248,7 +255,9 @@ def _fitting(recipe: Recipe, machine: Machine, cases: Sequence[StoredCase]) -> R
 
 
 def _names(
-    labels: Mapping[int, str] | Sequence[int] | None, ids: Sequence[int], cases: Sequence[TrainingCase]
+    labels: Mapping[int, str] | Sequence[int] | None,
+    ids: Sequence[int],
+    cases: Sequence[TrainingCase],
 ) -> dict[int, str]:
     """Those given, else those of the first label map that has some."""
     if isinstance(labels, Mapping):
@@ -279,9 +288,3 @@ def _written(
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
-
-
-def _is_main() -> bool:
-    from accelerate import PartialState  # noqa: PLC0415 -- an extra
-
-    return bool(PartialState().is_main_process)

@@ -40,7 +40,9 @@ class Log:
 
     def add(self, row: Mapping[str, float]) -> None:
         """One step's row; what is missing stays empty."""
-        self._writer.writerow({k: v if k in {"step", "epoch"} else f"{v:.6g}" for k, v in row.items()})
+        self._writer.writerow(
+            {k: v if k in {"step", "epoch"} else f"{v:.6g}" for k, v in row.items()}
+        )
         if self._events is not None:
             for name, value in row.items():
                 if name not in {"step", "epoch", "seconds"}:

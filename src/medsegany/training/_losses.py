@@ -28,9 +28,7 @@ class Loss:
     every_token: bool = True
     iou: float = field(default=1.0, validator=finite)
     presence: float = field(default=1.0, validator=finite)
-    at: Literal["decoder", "input"] = field(
-        default="input", validator=one_of("decoder", "input")
-    )
+    at: Literal["decoder", "input"] = field(default="input", validator=one_of("decoder", "input"))
 
 
 def dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

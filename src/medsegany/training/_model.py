@@ -16,7 +16,6 @@ from medsegany.backends.sam2 import SAM2VideoPredictor, ellipse_logits
 from medsegany.training._batches import Batch
 from medsegany.training._losses import Loss, cross_entropy, dice_loss, iou
 
-
 # SAM2 tells time by min(number of frames, 16). A clip stands for a part of a long stack, so what is
 # learnt is the time of long ones.
 _LONG = 16
@@ -31,9 +30,7 @@ class ClipModel(torch.nn.Module):
         box_hint: Whether boxes are given as an ellipse, too; see `backends.sam2.ellipse_logits`.
     """
 
-    def __init__(
-        self, upstream: SAM2VideoPredictor, loss: Loss, *, box_hint: bool = False
-    ) -> None:
+    def __init__(self, upstream: SAM2VideoPredictor, loss: Loss, *, box_hint: bool = False) -> None:
         super().__init__()
         self.upstream = upstream
         self.loss = loss
@@ -156,7 +153,7 @@ class _Said:
 
 
 @contextmanager
-def _every_mask(decoder: torch.nn.Module) -> Iterator[list[_Said]]:
+def _every_mask(decoder: Any) -> Iterator[list[_Said]]:  # noqa: ANN401 -- upstream has no types
     """Note what the decoder predicts before it chooses what to return."""
     predict = decoder.predict_masks
     said: list[_Said] = []
@@ -167,7 +164,7 @@ def _every_mask(decoder: torch.nn.Module) -> Iterator[list[_Said]]:
         said.append(_Said(masks, ious, object_score))
         return found
 
-    decoder.predict_masks = predict_and_note  # type: ignore[assignment]
+    decoder.predict_masks = predict_and_note
     try:
         yield said
     finally:

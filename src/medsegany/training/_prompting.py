@@ -6,7 +6,8 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from medsegany._validate import InvalidInput, at_least, finite
+from medsegany._validate import at_least, finite
+from medsegany.errors import InvalidInput
 from medsegany.prompts import box_from_mask
 from medsegany.types import Mask
 
@@ -63,14 +64,16 @@ class BoxJitter:
         box = np.array([x0 - out[0], y0 - out[1], x1 + out[2], y1 + out[3]])
         box = np.clip(box, 0, grid)
         box[2:] = np.maximum(box[2:], box[:2])
-        return (box * (size / grid)).astype(np.float32)
+        scaled: NDArray[np.float32] = (box * (size / grid)).astype(np.float32)
+        return scaled
 
 
 def nearest(mask: Mask, size: int) -> Mask:
     """A mask resized to a square by taking points, as OpenCV's INTER_NEAREST does."""
     rows = np.arange(size) * mask.shape[0] // size
     columns = np.arange(size) * mask.shape[1] // size
-    return mask[rows[:, None], columns]
+    taken: Mask = mask[rows[:, None], columns]
+    return taken
 
 
 def clicks(

@@ -1,9 +1,10 @@
 """How a model is trained, as a value."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from math import cos, pi
 from typing import Any, Literal, TypeAlias, get_args
 
-from attrs import asdict, field, fields_dict, frozen
+from attrs import asdict, evolve, field, fields_dict, frozen
 
 from medsegany._validate import above_zero, at_least, finite, one_of
 from medsegany.errors import InvalidInput
@@ -28,6 +29,10 @@ def _parts(_: object, __: object, value: tuple[str, ...]) -> None:
     if not value or not set(value) <= set(PARTS):
         msg = f"train is some of {', '.join(PARTS)}, got {value!r}."
         raise InvalidInput(msg)
+
+
+def _as_parts(value: Iterable[Part]) -> tuple[Part, ...]:
+    return tuple(value)
 
 
 def _shares(_: object, __: object, value: Mapping[str, float]) -> None:
@@ -81,14 +86,14 @@ class Recipe:
     clip_gradient: float | None = 1.0
     shuffle: bool = True
     train: tuple[Part, ...] = field(
-        default=("image_encoder", "mask_decoder", "memory"), converter=tuple, validator=_parts
+        default=("image_encoder", "mask_decoder", "memory"), converter=_as_parts, validator=_parts
     )
-    loss: Loss = Loss()
+    loss: Loss = field(factory=Loss)
     prompts: Mapping[PromptKind, float] = field(
         factory=lambda: {"box": 0.8, "point": 0.1, "clicks": 0.1}, validator=_shares
     )
-    jitter: BoxJitter = BoxJitter(outward_px=0, fraction=0.05)
-    augmentation: Augmentation | None = Augmentation()
+    jitter: BoxJitter = field(factory=lambda: BoxJitter(outward_px=0, fraction=0.05))
+    augmentation: Augmentation | None = field(factory=Augmentation)
     frames: int = field(default=4, validator=at_least(1))
     clips: float = field(default=0.5, validator=_share)
     reprompt: float = field(default=0.1, validator=_share)
@@ -98,8 +103,6 @@ class Recipe:
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of a step, counted from 0, of so many."""
-        from math import cos, pi  # noqa: PLC0415 -- one formula
-
         rising = max(1, round(self.warmup * steps))
         begin = min(1.0, (step + 1) / rising) if self.warmup else 1.0
         if self.decay == "constant":
@@ -123,7 +126,11 @@ class Recipe:
             msg = f"A recipe has no {min(unknown)!r}. It has {', '.join(fields_dict(cls))}."
             raise InvalidInput(msg)
         try:
-            for name, kind in (("loss", Loss), ("jitter", BoxJitter), ("augmentation", Augmentation)):
+            for name, kind in (
+                ("loss", Loss),
+                ("jitter", BoxJitter),
+                ("augmentation", Augmentation),
+            ):
                 if isinstance(given.get(name), Mapping):
                     given[name] = kind(**given[name])
             return cls(**given)
@@ -156,13 +163,7 @@ PAPER = Recipe(
 unweighted sum of Dice and cross-entropy at the decoder's resolution, AdamW at 6e-5, batches of 16,
 boxes up to 5 px larger on each side, in pixels of the model's input."""
 
-RELEASED = Recipe(
-    **{
-        **{name: getattr(PAPER, name) for name in fields_dict(Recipe)},
-        "shuffle": False,
-        "jitter": BoxJitter(outward_px=5, grid_px=256),
-    }
-)
+RELEASED = evolve(PAPER, shuffle=False, jitter=BoxJitter(outward_px=5, grid_px=256))
 """What `finetune_sam2_img.py` does where it differs from the paper: slices always in one order, and
 boxes up to 5 px larger on a grid of 256, which are 20 px at 1024."""
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from attrs import asdict, field, frozen
+from attrs import astuple, field, frozen
 from numpy.typing import NDArray
 
 from medsegany.errors import InvalidInput
 from medsegany.io import PICTURES, ending, read_image, read_labels, read_npz, read_volume
 from medsegany.io._files import atomically, make_folder
-from medsegany.preprocess import AnyWindow
+from medsegany.preprocess import AnyWindow, Window
 from medsegany.progress import OnProgress, Progress, no_progress
 from medsegany.training._cases import TrainingCase
 from medsegany.volume import Volume
@@ -100,7 +100,7 @@ def _stored(case: TrainingCase, folder: Path, window: AnyWindow | None) -> Store
         atomically(folder / "spacing.npy", lambda path: np.save(path, np.array(spacing)))
         # Last: what it describes is there.
         text = json.dumps(source)
-        atomically(folder / _ABOUT, lambda path: path.write_text(text, "utf-8"))  # type: ignore[arg-type,return-value]
+        atomically(folder / _ABOUT, lambda path: path.write_text(text, "utf-8"))  # type: ignore[arg-type]
     images, labels = (np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("images", "labels"))
     z, y, x = np.load(folder / "spacing.npy").tolist()
     return StoredCase(case.name, images, labels, (z, y, x), _areas(labels))
@@ -110,7 +110,7 @@ def _fingerprint(case: TrainingCase, window: AnyWindow | None) -> dict[str, Any]
     files = [case.image] if case.labels is None else [case.image, case.labels]
     return {
         "files": [[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files],
-        "window": window if window is None or isinstance(window, str) else list(asdict(window).values()),
+        "window": list(astuple(window)) if isinstance(window, Window) else window,
     }
 
 

@@ -1,0 +1,5 @@
+"""`python -m medsegany`: the command line."""
+
+from medsegany.cli import main
+
+main()

@@ -1,0 +1,53 @@
+"""Devices, precision and processes, by Hugging Face's Accelerate."""
+
+from typing import Any, TypeVar, cast
+
+import torch
+
+from medsegany._optional import optional_import
+from medsegany.errors import InvalidInput
+from medsegany.training._recipe import Machine
+
+T = TypeVar("T")
+
+
+def accelerator_for(machine: Machine, batch: int) -> Any:  # noqa: ANN401 -- an optional package
+    """What moves models and gradients about; one process, or those that `accelerate launch` made.
+
+    Raises:
+        InvalidInput: The batch cannot be divided among the processes.
+        MissingDependency: Accelerate is not installed.
+    """
+    accelerate = optional_import("accelerate", extra="train", purpose="train models")
+    precision = "bf16" if machine.precision == "bfloat16" else "no"
+    # Which parts of the model a batch needs depends on its prompts.
+    unused = accelerate.DistributedDataParallelKwargs(find_unused_parameters=True)
+    accelerator = accelerate.Accelerator(
+        cpu=machine.device == "cpu", mixed_precision=precision, kwargs_handlers=[unused]
+    )
+    if batch % accelerator.num_processes:
+        msg = f"A batch of {batch} cannot be divided among {accelerator.num_processes} processes."
+        raise InvalidInput(msg)
+    return accelerator
+
+
+def everywhere_finite(accelerator: Any, value: torch.Tensor) -> bool:  # noqa: ANN401
+    """Whether it is a number in every process."""
+    here = torch.isfinite(value.detach()).all()
+    if accelerator.num_processes > 1:
+        here = accelerator.gather(here.to(torch.int32)[None]).all()
+    return bool(here)
+
+
+def agreed(accelerator: Any, value: T) -> T:  # noqa: ANN401
+    """What the main process says."""
+    if accelerator.num_processes == 1:
+        return value
+    utils = optional_import("accelerate.utils", extra="train", purpose="train models")
+    return cast("T", utils.broadcast_object_list([value])[0])
+
+
+def is_main() -> bool:
+    """Whether this is the process that writes files."""
+    accelerate = optional_import("accelerate", extra="train", purpose="train models")
+    return bool(accelerate.PartialState().is_main_process)
