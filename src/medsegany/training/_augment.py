@@ -71,7 +71,7 @@ class Augmentation:
 
 def _channels_first(frames: Any) -> torch.Tensor:  # noqa: ANN401 -- arrays of either shape
     """`(T, C, H, W)`."""
-    tensor = torch.from_numpy(np.ascontiguousarray(frames))
+    tensor = torch.from_numpy(np.require(frames, requirements=["C", "W"]))
     return tensor[:, None] if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2).contiguous()
 
 

@@ -1,7 +1,7 @@
 """From clips to what the model is fed."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812 -- torch's own name for it
 from attrs import frozen
 
 from medsegany.training._clips import Clip
-from medsegany.training._prompting import BoxJitter, PromptKind, clicks
+from medsegany.training._prompting import BoxJitter, PromptKind, clicks, nearest
 
 _MEAN = torch.tensor((0.485, 0.456, 0.406))[:, None, None]
 _STD = torch.tensor((0.229, 0.224, 0.225))[:, None, None]
@@ -36,7 +36,8 @@ class Batch:
     Attributes:
         frames: `(B, T, 3, S, S)`, normalised as the official transforms do; None where features
             take their place.
-        masks: `(B, T, S, S)`, 0 or 1.
+        masks: `(B, T, S, S)`, 0 to 1.
+        targets: `(B, T, h, w)`: what the loss compares with, 0 to 1.
         prompts: By frame; the first is always among them.
         kind: Of the prompts, the same for all.
         features: The encoder's maps of all frames, `(B * T, C, h, w)` each, finest first; or None.
@@ -44,6 +45,7 @@ class Batch:
 
     frames: torch.Tensor | None
     masks: torch.Tensor
+    targets: torch.Tensor
     prompts: dict[int, Prompted]
     kind: PromptKind
     features: list[torch.Tensor] | None = None
@@ -65,6 +67,7 @@ def as_batch(
     rngs: Sequence[np.random.Generator],
     prompted: Sequence[int] = (0,),
     *,
+    at: Literal["decoder", "input"] = "input",
     features: Embeddings | None = None,
 ) -> Batch:
     """Resize, normalise and prompt clips of equal length.
@@ -77,18 +80,23 @@ def as_batch(
         rngs: One for each clip.
         prompted: The frames that are prompted; those where any clip lacks its object are left out,
             but for the first.
+        at: Where masks are compared; see `Loss.at`.
         features: Where features of frames are looked up, instead of the frames themselves.
     """
     frames = None if features else torch.stack([as_input(clip, size) for clip in clips])
     masks = torch.stack([_resized_masks(clip, size) for clip in clips])
+    targets = masks
+    if at == "decoder":
+        small = [[nearest(mask, size // 4) for mask in clip.masks] for clip in clips]
+        targets = torch.from_numpy(np.array(small)).float()
     there = [t for t in prompted if all(clip.masks[t].any() for clip in clips)]
     prompts = {t: _prompted(clips, t, size, kind, jitter, rngs) for t in sorted({0, *there})}
-    return Batch(frames, masks, prompts, kind, features.of(clips) if features else None)
+    return Batch(frames, masks, targets, prompts, kind, features.of(clips) if features else None)
 
 
 def as_input(clip: Clip, size: int) -> torch.Tensor:
     """`(T, 3, size, size)`: as `SAM2Transforms` prepares each frame."""
-    frames = torch.from_numpy(np.ascontiguousarray(clip.frames))
+    frames = torch.from_numpy(np.require(clip.frames, requirements=["C", "W"]))
     if frames.ndim == 3:
         frames = frames[..., None].expand(-1, -1, -1, 3)
     unit = frames.permute(0, 3, 1, 2).float() / 255
@@ -98,7 +106,7 @@ def as_input(clip: Clip, size: int) -> torch.Tensor:
 
 
 def _resized_masks(clip: Clip, size: int) -> torch.Tensor:
-    masks = torch.from_numpy(clip.masks)[:, None].float()
+    masks = torch.from_numpy(np.require(clip.masks, requirements=["C", "W"]))[:, None].float()
     if masks.shape[-2:] != (size, size):
         shrinks = max(masks.shape[-2:]) > size
         # By area where it shrinks and to the nearest where it grows; thin parts survive as halves.

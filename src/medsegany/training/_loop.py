@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from attrs import define, field, frozen
 
+from medsegany.backends._device import as_dtype
 from medsegany.backends.sam2 import SAM2VideoPredictor
 from medsegany.errors import TrainingDiverged
 from medsegany.io._files import atomically, make_folder
@@ -109,7 +110,9 @@ def train(  # noqa: PLR0913 -- what a run is made of
         make_folder(folder)
     accelerator.wait_for_everyone()
     choose_parts(upstream, recipe.train, encoded=embeddings is not None)
-    module = ClipModel(upstream.to(accelerator.device), recipe.loss, box_hint=box_hint)
+    upstream.to(accelerator.device)
+    dtype = as_dtype(machine.precision, accelerator.device)
+    module = ClipModel(upstream, recipe.loss, box_hint=box_hint, dtype=dtype)
     optimiser = torch.optim.AdamW(
         [p for p in upstream.parameters() if p.requires_grad],
         lr=recipe.learning_rate,
@@ -304,6 +307,7 @@ class _Draw:
                 recipe.jitter,
                 [np.random.default_rng([self.seed, 4, number]) for number in part],
                 prompted,
+                at=recipe.loss.at,
                 features=self.embeddings,
             )
             yield batch, len(part) / len(numbers), begin + together >= len(numbers)
@@ -320,7 +324,8 @@ def _moved(batch: Batch, device: torch.device) -> Batch:
 
     prompts = {t: Prompted(there(p.points), there(p.labels)) for t, p in batch.prompts.items()}
     features = None if batch.features is None else [there(level) for level in batch.features]
-    return Batch(there(batch.frames), there(batch.masks), prompts, batch.kind, features)
+    masks, targets = there(batch.masks), there(batch.targets)
+    return Batch(there(batch.frames), masks, targets, prompts, batch.kind, features)
 
 
 def _arrays(batch: Batch, step: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own name for it
 from attrs import frozen
 
+from medsegany.backends._device import precision
 from medsegany.backends.sam2 import SAM2VideoPredictor, ellipse_logits
 from medsegany.training._batches import Batch
 from medsegany.training._losses import Loss, cross_entropy, dice_loss, iou
@@ -28,16 +29,29 @@ class ClipModel(torch.nn.Module):
         upstream: The model.
         loss: What is asked of it.
         box_hint: Whether boxes are given as an ellipse, too; see `backends.sam2.ellipse_logits`.
+        dtype: What is computed in.
     """
 
-    def __init__(self, upstream: SAM2VideoPredictor, loss: Loss, *, box_hint: bool = False) -> None:
+    def __init__(
+        self,
+        upstream: SAM2VideoPredictor,
+        loss: Loss,
+        *,
+        box_hint: bool = False,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
         self.upstream = upstream
         self.loss = loss
         self.box_hint = box_hint
+        self.dtype = dtype
 
     def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Losses of a batch: "loss", and for logs its parts and the IoU of the returned masks."""
+        with precision(batch.masks.device, self.dtype):
+            return self._losses(batch)
+
+    def _losses(self, batch: Batch) -> dict[str, torch.Tensor]:
         length, count = batch.masks.shape[1], len(batch.masks)
         levels = self._features(batch)
         banks: dict[str, dict[int, Any]] = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
@@ -46,7 +60,7 @@ class ClipModel(torch.nn.Module):
         for t in order:
             features, positions, sizes = _of_frame(levels, t, count, length)
             prompted = batch.prompts.get(t)
-            target = batch.masks[:, t]
+            target = batch.targets[:, t]
             asked = self._asked(batch, t)
             with _every_mask(self.upstream.sam_mask_decoder) as said:
                 out = self.upstream.track_step(
@@ -107,15 +121,13 @@ class ClipModel(torch.nn.Module):
 
         Args:
             said: Everything the decoder said.
-            target: `(B, S, S)`.
+            target: `(B, h, w)`, of the input's or the decoder's size.
             tracked: Whether the frame had no prompt: then the object may be absent from it.
         """
         logits = said.masks.float()
         if self.loss.at == "input":
             size = target.shape[-2:]
             logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
-        else:
-            target = F.interpolate(target[:, None], logits.shape[-2:], mode="nearest")[:, 0]
         there = target.flatten(1).any(1).float()
         wanted = target[:, None]
         per_mask = dice_loss(logits, wanted) + cross_entropy(logits, wanted)  # (B, 4)
@@ -127,7 +139,7 @@ class ClipModel(torch.nn.Module):
         total = mask_loss
         parts = {"mask": mask_loss.detach()}
         if self.loss.iou:
-            wrong = (said.ious - true_iou).abs()
+            wrong = (said.ious.float() - true_iou).abs()
             wrong = wrong.mean(1) if self.loss.every_token else wrong[:, 0]
             iou_loss = (wrong * there).sum() / there.sum().clamp(min=1)
             total = total + self.loss.iou * iou_loss

@@ -1,4 +1,4 @@
-"""Devices, precision and processes, by Hugging Face's Accelerate."""
+"""Devices and processes, by Hugging Face's Accelerate."""
 
 from typing import Any, TypeVar, cast
 
@@ -19,12 +19,16 @@ def accelerator_for(machine: Machine, batch: int) -> Any:  # noqa: ANN401 -- an 
         MissingDependency: Accelerate is not installed.
     """
     accelerate = optional_import("accelerate", extra="train", purpose="train models")
-    precision = "bf16" if machine.precision == "bfloat16" else "no"
     # Which parts of the model a batch needs depends on its prompts.
     unused = accelerate.DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = accelerate.Accelerator(
-        cpu=machine.device == "cpu", mixed_precision=precision, kwargs_handlers=[unused]
-    )
+    try:
+        accelerator = accelerate.Accelerator(cpu=machine.device == "cpu", kwargs_handlers=[unused])
+    except ValueError as error:  # it has one state for a process
+        msg = (
+            f"device={machine.device!r}, and this process has trained on another device before: "
+            "start a new one."
+        )
+        raise InvalidInput(msg) from error
     if batch % accelerator.num_processes:
         msg = f"A batch of {batch} cannot be divided among {accelerator.num_processes} processes."
         raise InvalidInput(msg)
