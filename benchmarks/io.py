@@ -97,7 +97,7 @@ def scan() -> np.ndarray:
 
 def film(path: Path, frames: int) -> None:
     """A textured scene that drifts."""
-    import av  # noqa: PLC0415 -- after the tables of volumes
+    import av
 
     rng = np.random.default_rng(0)
     scene = np.kron(rng.integers(0, 255, (90, 160, 3)), np.ones((12, 12, 1))).astype(np.uint8)
@@ -113,7 +113,7 @@ def film(path: Path, frames: int) -> None:
 
 def main() -> None:
     """Make the files and print the tables."""
-    import nibabel as nib  # noqa: PLC0415 -- only the parent needs it
+    import nibabel as nib
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)

@@ -158,11 +158,16 @@ _HOMES = {
         "Tolerance"
     ),
     "medsegany.checkpoints": "State",
+    "medsegany.training": (
+        "Augmentation BoxJitter Clip Clips Counts Embeddings FineTuned Loss Machine Outcome Part "
+        "PromptKind Recipe Split TrainingCase Validate"
+    ),
+    "medsegany.benchmark": "Cell Table5",
     "medsegany.errors": (
         "CheckpointError DownloadError FileError InvalidGeometry InvalidImage InvalidInput "
         "InvalidPrompt "
         "MedSegAnyError MissingDependency OutOfMemory PromptNotSupported PropagationNotSupported "
-        "UnknownModel"
+        "TrainingDiverged UnknownModel"
     ),
 }
 _HOME_OF = {

@@ -25,7 +25,7 @@ FLOORS = [
     {"registry"},
     {"backends", "testing"},
     {"benchmark", "training"},
-    {"cli", "demo", "apps"},
+    {"cli", "demo", "apps", "__main__"},
 ]
 TORCH = {"torch", "torchvision", "sam2", "segment_anything", "hydra", "omegaconf"}
 

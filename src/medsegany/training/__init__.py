@@ -1,11 +1,12 @@
 """Adapting SAM 2 to your own images (Ma et al., 2024, section 2.6)."""
 
 from medsegany.training._augment import Augmentation
+from medsegany.training._batches import Embeddings
 from medsegany.training._cases import Split, TrainingCase, find_cases, split_cases
 from medsegany.training._clips import Clip, Clips
 from medsegany.training._finetune import FineTuned, finetune
 from medsegany.training._log import draw_curves, read_log
-from medsegany.training._loop import Outcome, train
+from medsegany.training._loop import Outcome, Validate, train
 from medsegany.training._losses import Loss
 from medsegany.training._prompting import BoxJitter, PromptKind
 from medsegany.training._recipe import PAPER, RELEASED, Machine, Part, Recipe
@@ -19,6 +20,7 @@ __all__ = [
     "Clip",
     "Clips",
     "Counts",
+    "Embeddings",
     "FineTuned",
     "Loss",
     "Machine",
@@ -28,6 +30,7 @@ __all__ = [
     "Recipe",
     "Split",
     "TrainingCase",
+    "Validate",
     "draw_curves",
     "find_cases",
     "finetune",
