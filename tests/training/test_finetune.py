@@ -1,6 +1,8 @@
 """From a folder to a model of one's own."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from medsegany.backends.sam2 import Sam2Segmenter
 from medsegany.errors import InvalidInput
 from medsegany.testing.models import tiny_sam2
 from medsegany.training import Machine, Recipe, Split, find_cases, finetune, read_log
+from medsegany.training._batches import as_input
 from medsegany.training._embeddings import StoredEmbeddings
 from medsegany.training._source import CaseClips
 from medsegany.training._store import store
@@ -152,8 +155,6 @@ def test_stored_features_are_those_of_the_encoder(folder, tmp_path):
     cases = store(find_cases(folder)[:2], tmp_path / "cases", window=None)
     stored = StoredEmbeddings(model, cases, tmp_path / "features")
     clips = [CaseClips(cases, [1, 2], smallest_px=1, seed=0).clip(n, 3) for n in range(2)]
-    from medsegany.training._batches import as_input
-
     with torch.no_grad():
         frames = torch.cat([as_input(clip, 64) for clip in clips])
         theirs = model.forward_image(frames)["backbone_fpn"][-3:]
@@ -242,3 +243,22 @@ def test_validation_measures_what_users_do(folder, tmp_path):
             scores[n].append(medsegany.metrics.dsc(mask, truth == n))
     by_hand = np.mean([np.mean(scores[1]), np.mean(scores[2])])
     assert measure(segmenter.upstream)["dsc"] == pytest.approx(by_hand)
+
+
+@pytest.mark.slow
+def test_two_processes_make_one_run(folder, tmp_path):
+    """`torchrun --nproc-per-node 2 -m medsegany finetune`: one split, one log, one model, no file twice."""
+    medsegany.save(base(), tmp_path / "base", name="tiny", licence="CC0-1.0")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    launch += ["-m", "medsegany", "finetune"]
+    line = [tmp_path / "base", folder, "-o", tmp_path / "run", "--epochs", "1", "--batch", "10"]
+    found = subprocess.run(
+        [*launch, *map(str, line), "--device", "cpu", "--validate-every", "1"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert found.returncode == 0, found.stderr[-3000:]
+    assert [row["step"] for row in read_log(tmp_path / "run")] == [1, 2]
+    assert medsegany.load(tmp_path / "run" / "model", device="cpu").name == "run"

@@ -22,7 +22,7 @@ from medsegany.training._cases import Split, TrainingCase, split_cases
 from medsegany.training._embeddings import StoredEmbeddings
 from medsegany.training._log import draw_curves
 from medsegany.training._loop import Outcome, train
-from medsegany.training._parallel import is_main
+from medsegany.training._parallel import processes
 from medsegany.training._recipe import Machine, Recipe
 from medsegany.training._source import CaseClips
 from medsegany.training._store import Counts, StoredCase, count, store
@@ -105,21 +105,27 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         MissingDependency: The extra `train` is not installed.
     """
     folder = Path(folder)
-    make_folder(folder)
+    process = processes(machine)
     segmenter = _as_sam2(base, machine)
     came_from = segmenter.name if isinstance(base, Segmenter) else str(base)
-    split = _the_split(folder, split, cases, seed)
-    by_name = {case.name: case for case in cases}
-    wanted = [by_name[n] for n in (*split.train, *split.validation)]
-    stored = {
-        case.name: case
-        for case in store(wanted, folder / "cases", window=window, on_progress=on_progress)
-    }
-    learning = [stored[n] for n in split.train]
-    counts, ids = count(learning, None if labels is None else list(labels), recipe.smallest_px)
-    recipe = _fitting(recipe, machine, learning)
-    names = _names(labels, ids, wanted)
-    _refuse_another_run(folder, came_from, window, names)
+    with process.main_process_first():  # the others find the files that it makes
+        make_folder(folder)
+        split = _the_split(folder, split, cases, seed)
+        by_name = {case.name: case for case in cases}
+        wanted = [by_name[n] for n in (*split.train, *split.validation)]
+        shown = on_progress if process.is_main_process else no_progress
+        read = store(wanted, folder / "cases", window=window, on_progress=shown)
+        stored = {case.name: case for case in read}
+        learning = [stored[n] for n in split.train]
+        counts, ids = count(learning, None if labels is None else list(labels), recipe.smallest_px)
+        recipe = _fitting(recipe, machine, learning)
+        names = _names(labels, ids, wanted)
+        _refuse_another_run(folder, came_from, window, names)
+        embeddings = None
+        if machine.embed_once:
+            embeddings = StoredEmbeddings(
+                segmenter.upstream, learning, folder / "features", on_progress=shown
+            )
     clips = CaseClips(
         learning,
         ids,
@@ -128,11 +134,6 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         shuffle=recipe.shuffle,
         augmentation=recipe.augmentation,
     )
-    embeddings = None
-    if machine.embed_once:
-        embeddings = StoredEmbeddings(
-            segmenter.upstream, learning, folder / "features", on_progress=on_progress
-        )
     outcome = train(
         segmenter.upstream,
         clips,
@@ -158,9 +159,9 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         embeddings=embeddings,
         minutes=minutes,
         tensorboard=tensorboard,
-        on_progress=on_progress,
+        on_progress=shown,
     )
-    if not is_main():
+    if not process.is_main_process:
         return FineTuned(folder, folder / MODEL, outcome, split, counts)
     draw_curves(folder, f"{name or folder.name}")
     if outcome.why == "paused":

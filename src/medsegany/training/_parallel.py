@@ -51,7 +51,11 @@ def agreed(accelerator: Any, value: T) -> T:  # noqa: ANN401
     return cast("T", utils.broadcast_object_list([value])[0])
 
 
-def is_main() -> bool:
-    """Whether this is the process that writes files."""
+def processes(machine: Machine) -> Any:  # noqa: ANN401 -- Accelerate's PartialState
+    """Which process this is: `is_main_process`, and `main_process_first()` where files are made.
+
+    Raises:
+        MissingDependency: Accelerate is not installed.
+    """
     accelerate = optional_import("accelerate", extra="train", purpose="train models")
-    return bool(accelerate.PartialState().is_main_process)
+    return accelerate.PartialState(cpu=machine.device == "cpu")
