@@ -19,7 +19,11 @@ def prompts(names=STARTS):
     return {name: BOXES[name].at(STARTS[name]) for name in names}
 
 
-@pytest.fixture(scope="module", params=[128, 256], ids=["128 px", "256 px"])
+@pytest.fixture(
+    scope="module",
+    params=[128, pytest.param(256, marks=pytest.mark.slow)],
+    ids=["128 px", "256 px"],
+)
 def model(request):
     make = models.small_sam2 if request.param == 128 else models.tiny_sam2
     model = make(seed=9, image_size=request.param)
