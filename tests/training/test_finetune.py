@@ -81,7 +81,9 @@ def test_the_folder_holds_what_happened(tuned):
     """Split, log, curves, and the weights that were best."""
     split = json.loads((tuned.folder / "split.json").read_text())
     assert len(split["train"]) == 4
-    assert [row["step"] for row in read_log(tuned.folder)] == [1, 2, 3]
+    rows = read_log(tuned.folder)
+    assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3]
+    assert [row["step"] for row in rows if "tracked_dsc" in row] == [0, 3]
     assert (tuned.model / "curves.png").read_bytes()[:4] == b"\x89PNG"
     best = load_file(tuned.folder / "best.safetensors")
     model = load_file(tuned.model / "model.safetensors")
@@ -260,5 +262,15 @@ def test_two_processes_make_one_run(folder, tmp_path):
         timeout=300,
     )
     assert found.returncode == 0, found.stderr[-3000:]
-    assert [row["step"] for row in read_log(tmp_path / "run")] == [1, 2]
+    rows = read_log(tmp_path / "run")
+    assert [row["step"] for row in rows if "loss" in row] == [1, 2]
+    assert [row["step"] for row in rows if "dsc" in row] == [0, 1, 2]
     assert medsegany.load(tmp_path / "run" / "model", device="cpu").name == "run"
+
+
+def test_a_validation_without_objects_is_refused(folder, tmp_path):
+    """Nothing could be chosen by it."""
+    cases = store(find_cases(folder)[:1], tmp_path, window=None)
+    how = {"at_most": 4, "clips": False, "box_hint": False, "precision": None, "seed": 0}
+    with pytest.raises(InvalidInput, match="hold no object that is learnt"):
+        validation(cases, [1], smallest_px=10_000, **how)

@@ -161,8 +161,8 @@ def test_a_loss_that_is_no_number_stops_with_its_batch(tmp_path):
 
 
 def test_the_best_weights_are_kept_and_patience_runs_out(tmp_path):
-    """DSC 0.5, 0.7, 0.6, 0.6: two without improvement end it, and the second's weights stay."""
-    scores = iter([0.5, 0.7, 0.6, 0.6, 0.9])
+    """DSC 0.4 before, 0.5, 0.7, 0.6, 0.6: two without improvement end it; the second's stay."""
+    scores = iter([0.4, 0.5, 0.7, 0.6, 0.6, 0.9])
     seen = []
 
     def validate(upstream):
@@ -172,7 +172,26 @@ def test_the_best_weights_are_kept_and_patience_runs_out(tmp_path):
     recipe = evolve(RECIPE, epochs=5, patience=2, clips=0.0)
     done = train(model(), Discs(), recipe, tmp_path, validate=validate, validate_every=1)
     assert (done.why, done.step, done.best_step, done.best) == ("no improvement", 4, 2, 0.7)
-    assert_equal(weights(tmp_path), seen[1])
+    assert_equal(weights(tmp_path), seen[2])
+    measured = [(row["step"], row["dsc"]) for row in read_log(tmp_path) if "dsc" in row]
+    assert measured == [(0, 0.4), (1, 0.5), (2, 0.7), (3, 0.6), (4, 0.6)]
+
+
+def test_what_is_never_better_than_the_base_is_the_base(tmp_path):
+    """A training that harms leaves the weights that it began with."""
+    scores = iter([0.9, 0.5, 0.5, 0.5])
+    recipe = evolve(RECIPE, epochs=1, clips=0.0)
+    before = {name: value.clone() for name, value in model().state_dict().items()}
+    done = train(
+        model(),
+        Discs(),
+        recipe,
+        tmp_path,
+        validate=lambda _: {"dsc": next(scores)},
+        validate_every=1,
+    )
+    assert (done.best_step, done.best) == (0, 0.9)
+    assert_equal(weights(tmp_path), before)
 
 
 def test_without_validation_the_last_weights_are_the_result(tmp_path):

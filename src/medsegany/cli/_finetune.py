@@ -171,6 +171,8 @@ def finetune(
     out.print(f"{how.why.capitalize()} after {how.step} of {how.steps} steps.", highlight=False)
     if how.best == how.best:
         out.print(f"Best at step {how.best_step}: DSC {how.best:.4f} on the validation cases.")
+        if how.best_step == 0:
+            out.print("Nothing was better than the base, and the model is the base as it was.")
     out.print(f"--model {found.model}", highlight=False, soft_wrap=True)
 
 

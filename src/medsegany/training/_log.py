@@ -12,7 +12,7 @@ from medsegany.io._files import atomically
 LOG, CURVES = "log.csv", "curves.png"
 COLUMNS = (
     "step", "epoch", "seconds", "rate", "loss", "mask", "iou_error", "presence", "prompted_iou",
-    "tracked_iou", "gradient", "dsc", "tracked_dsc",
+    "tracked_iou", "gradient", "dsc", "prompted_dsc", "tracked_dsc",
 )  # fmt: skip
 
 
@@ -27,7 +27,7 @@ class Log:
 
     def __init__(self, folder: Path, step: int, *, tensorboard: bool) -> None:
         self._path = folder / LOG
-        kept = [row for row in read_log(folder) if row["step"] <= step]
+        kept = [row for row in read_log(folder) if row["step"] <= step] if step else []
         atomically(self._path, lambda path: _write(path, kept))
         self._file = self._path.open("a", encoding="utf-8", newline="")
         self._writer = csv.DictWriter(self._file, COLUMNS, extrasaction="ignore")
@@ -47,6 +47,10 @@ class Log:
             for name, value in row.items():
                 if name not in {"step", "epoch", "seconds"}:
                     self._events.add_scalar(name, value, int(row["step"]))
+
+    def measured(self, step: int, found: Mapping[str, float]) -> None:
+        """What a validation after this step gave: a row of its own."""
+        self.add({"step": step, **found})
 
     def flush(self) -> None:
         """To the disk."""
@@ -97,22 +101,24 @@ def draw_curves(folder: Path, title: str = "") -> Path:
     from matplotlib.figure import Figure  # noqa: PLC0415 -- an extra
 
     rows = read_log(folder)
-    steps = [row["step"] for row in rows]
+    learnt = [row for row in rows if "loss" in row]
+    steps = [row["step"] for row in learnt]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    losses = [row.get("loss", float("nan")) for row in rows]
+    losses = [row["loss"] for row in learnt]
     left.plot(steps, losses, color="#9db7d5", linewidth=0.8, label="each step")
     left.plot(steps, _smoothed(losses), color="#1f4e79", label="running mean")
     left.set(xlabel="step", ylabel="training loss", title=title)
     left.legend(frameon=False)
-    names = {"dsc": "prompted images", "tracked_dsc": "carried through clips"}
+    names = {"prompted_dsc": "with a box", "tracked_dsc": "carried by memory"}
     for (name, words), colour in zip(names.items(), ("#b3541e", "#3c7a3c"), strict=True):
         seen = [(row["step"], row[name]) for row in rows if name in row]
         if seen:
             right.plot(*zip(*seen, strict=True), "o-", markersize=3, color=colour, label=words)
     right.set(xlabel="step", ylabel="DSC on validation cases")
+    right.set(xlim=left.get_xlim(), ylim=(0, 1))
     if right.lines:
-        right.legend(frameon=False)
+        right.legend(frameon=False, loc="lower right")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     path = folder / CURVES

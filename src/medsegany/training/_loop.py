@@ -46,7 +46,7 @@ class Outcome:
     Attributes:
         step: Steps done, in all.
         steps: Steps that the recipe asks for.
-        best_step: The step whose weights were kept.
+        best_step: The step whose weights were kept; 0 where nothing was better than the base.
         best: Its DSC on the validation cases; nan without validation.
         why: "done", "no improvement" or "paused" for the time given.
     """
@@ -109,6 +109,53 @@ def train(  # noqa: PLR0913 -- what a run is made of
     if accelerator.is_main_process:
         make_folder(folder)
     accelerator.wait_for_everyone()
+    run = _begin(upstream, recipe, folder, seed, machine, accelerator, box_hint, embeddings)
+    draw = _Draw(clips, recipe, seed, upstream.image_size, embeddings, machine.at_once)
+    per_epoch = ceil(len(clips) / recipe.batch)
+    steps = recipe.epochs * per_epoch
+    log = Log(folder, run.step, tensorboard=tensorboard) if accelerator.is_main_process else None
+    try:
+        if validate is not None and run.step == 0:  # what there is before anything is learnt
+            run.measure(validate, accelerator, log)
+        upstream.train()
+        with recomputing(upstream, machine.recompute):
+            while run.step < steps and not run.why:
+                row = run.learn(draw, recipe.rate(run.step, steps), accelerator)
+                row["epoch"] = 1 + (run.step - 1) // per_epoch
+                last = run.step == steps
+                if log is not None:
+                    log.add(row)
+                if validate is not None and (run.step % (validate_every or per_epoch) == 0 or last):
+                    run.measure(validate, accelerator, log)
+                late = minutes is not None and time.monotonic() - begun > 60 * minutes
+                if agreed(accelerator, late) and not (last or run.why):
+                    run.why = "paused"
+                if log is not None and (run.step % save_every == 0 or last or run.why):
+                    log.flush()
+                    run.save()
+                on_progress(Progress(run.said(row), run.step, steps))
+        if validate is None:
+            run.keep_the_last(accelerator)
+    finally:
+        upstream.eval()
+        if log is not None:
+            log.close()
+    accelerator.wait_for_everyone()
+    best = float("nan") if validate is None else run.best
+    return Outcome(run.step, steps, run.best_step, best, run.why or "done")
+
+
+def _begin(
+    upstream: SAM2VideoPredictor,
+    recipe: Recipe,
+    folder: Path,
+    seed: int,
+    machine: Machine,
+    accelerator: Any,  # noqa: ANN401
+    box_hint: bool,  # noqa: FBT001
+    embeddings: Embeddings | None,
+) -> "_Run":
+    """A run at its beginning, or where it was left."""
     choose_parts(upstream, recipe.train, encoded=embeddings is not None)
     upstream.to(accelerator.device)
     dtype = as_dtype(machine.precision, accelerator.device)
@@ -121,39 +168,7 @@ def train(  # noqa: PLR0913 -- what a run is made of
     run = _Run(upstream, optimiser, recipe, folder, seed)
     run.resume(accelerator.device)
     run.model, run.optimiser = accelerator.prepare(module, optimiser)
-    draw = _Draw(clips, recipe, seed, upstream.image_size, embeddings, machine.at_once)
-    per_epoch = ceil(len(clips) / recipe.batch)
-    steps = recipe.epochs * per_epoch
-    log = Log(folder, run.step, tensorboard=tensorboard) if accelerator.is_main_process else None
-    upstream.train()
-    try:
-        with recomputing(upstream, machine.recompute):
-            while run.step < steps and not run.why:
-                row = run.learn(draw, recipe.rate(run.step, steps), accelerator)
-                row["epoch"] = 1 + (run.step - 1) // per_epoch
-                last = run.step == steps
-                if validate is not None and (run.step % (validate_every or per_epoch) == 0 or last):
-                    row |= run.measure(validate, accelerator)
-                late = minutes is not None and time.monotonic() - begun > 60 * minutes
-                if agreed(accelerator, late) and not (last or run.why):
-                    run.why = "paused"
-                if log is not None:
-                    log.add(row)
-                    if run.step % save_every == 0 or last or run.why:
-                        log.flush()
-                        run.save()
-                on_progress(Progress(run.said(row), run.step, steps))
-        if validate is None and run.why != "paused":
-            run.best_step = run.step
-            if accelerator.is_main_process:
-                run.keep()
-    finally:
-        upstream.eval()
-        if log is not None:
-            log.close()
-    accelerator.wait_for_everyone()
-    best = float("nan") if validate is None else run.best
-    return Outcome(run.step, steps, run.best_step, best, run.why or "done")
+    return run
 
 
 @define(eq=False)
@@ -231,7 +246,7 @@ class _Run:
             follow(self.average, self.upstream, self.recipe.average, self.step)
         return {**row, "step": self.step, "rate": rate, "seconds": time.monotonic() - began}
 
-    def measure(self, validate: Validate, accelerator: Any) -> dict[str, float]:  # noqa: ANN401
+    def measure(self, validate: Validate, accelerator: Any, log: Log | None) -> None:  # noqa: ANN401
         """Validate, keep the weights when they are the best, and stop when patience runs out."""
         found: dict[str, float] = {}
         if accelerator.is_main_process:
@@ -247,12 +262,17 @@ class _Run:
             self.best, self.best_step = dsc, self.step
         elif self.recipe.patience is not None and self.waited >= self.recipe.patience:
             self.why = "no improvement"
-        return found
+        if log is not None:
+            log.measured(self.step, found)
 
-    def keep(self) -> None:
-        """The present weights are the result."""
-        with averaged(self.upstream, self.average):
-            write_best(self.folder, self.upstream)
+    def keep_the_last(self, accelerator: Any) -> None:  # noqa: ANN401
+        """Nothing chose among the weights: those at the end are the result."""
+        if self.why == "paused":
+            return
+        self.best_step = self.step
+        if accelerator.is_main_process:
+            with averaged(self.upstream, self.average):
+                write_best(self.folder, self.upstream)
 
     def said(self, row: Mapping[str, float]) -> str:
         """For a bar."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from medsegany import metrics
 from medsegany.backends.sam2 import Sam2Segmenter, SAM2VideoPredictor
+from medsegany.errors import InvalidInput
 from medsegany.prompts import Box, box_from_mask
 from medsegany.propagation import ByMemory
 from medsegany.training._store import StoredCase
@@ -38,9 +39,12 @@ def validation(
         seed: Of the choice.
 
     Returns:
-        A function that gives "dsc", the mean over labels of the mean over slices, each with its
-        tight box; and "tracked_dsc", the same for slices that a mask was carried to. With clips
-        "dsc" is the mean of the two, since both are to become good.
+        A function that gives "prompted_dsc", the mean over labels of the mean over slices, each
+        with its tight box; with clips "tracked_dsc", the same for slices that a mask was carried
+        to; and "dsc", the mean of what there is, since both are to become good.
+
+    Raises:
+        InvalidInput: No object of these labels is large enough.
     """
     places = [
         (case, k)
@@ -48,6 +52,12 @@ def validation(
         for k in range(len(case.images))
         if any(case.areas[n][k] >= smallest_px for n in labels if n in case.areas)
     ]
+    if not places:
+        msg = (
+            "The validation cases hold no object that is learnt: divide the cases in another way, "
+            "or without validation."
+        )
+        raise InvalidInput(msg)
     chosen = np.random.default_rng([seed, 5]).permutation(len(places))[:at_most]
     picked = [places[n] for n in sorted(chosen.tolist())]
     stacks = [(case, k) for case, k in picked if len(case.images) > 1][: max(1, at_most // _CLIP)]
@@ -67,12 +77,11 @@ def validation(
             found = segmenter.segment_2d(np.asarray(case.images[k]), boxes)
             for n, mask in found.masks.items():
                 prompted.setdefault(n, []).append(metrics.dsc(mask, truth == n))
-        measured = {"dsc": _mean(prompted)}
-        if clips and stacks:
-            measured["tracked_dsc"] = _mean(_carried(segmenter, stacks, labels, smallest_px))
-            measured["prompted_dsc"] = measured["dsc"]
-            measured["dsc"] = (measured["prompted_dsc"] + measured["tracked_dsc"]) / 2
-        return measured
+        alone = _mean(prompted)
+        if not clips or not stacks:
+            return {"dsc": alone, "prompted_dsc": alone}
+        carried = _mean(_carried(segmenter, stacks, labels, smallest_px))
+        return {"dsc": (alone + carried) / 2, "prompted_dsc": alone, "tracked_dsc": carried}
 
     return measure
 
