@@ -70,6 +70,22 @@ def above_zero(_: object, field: Any, value: Any) -> None:  # noqa: ANN401 -- at
         raise InvalidInput(msg)
 
 
+def not_negative(_: object, field: Any, value: Any) -> None:  # noqa: ANN401 -- attrs' Attribute
+    """An attrs validator: a finite number, zero or above."""
+    finite(_, field, value)
+    if value < 0:
+        msg = f"{field.name} is at least 0, got {value!r}."
+        raise InvalidInput(msg)
+
+
+def share(_: object, field: Any, value: Any) -> None:  # noqa: ANN401 -- attrs' Attribute
+    """An attrs validator: a part of 1."""
+    finite(_, field, value)
+    if not 0 <= value <= 1:
+        msg = f"{field.name} is a part of 1, got {value!r}."
+        raise InvalidInput(msg)
+
+
 def finite(_: object, field: Any, value: Any) -> None:  # noqa: ANN401 -- attrs' Attribute
     """An attrs validator: a finite number."""
     if (

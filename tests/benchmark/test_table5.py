@@ -1,6 +1,7 @@
 """Before and after, on cases that nothing was learnt from."""
 
 import csv
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ import medsegany
 from medsegany import metrics
 from medsegany.backends.sam2 import Sam2Segmenter
 from medsegany.benchmark import table5
+from medsegany.benchmark._table5 import _scores
 from medsegany.errors import FileError, InvalidInput
 from medsegany.prompts import boxes_from_labels
 from medsegany.propagation import ByBox
+from medsegany.testing import FakeSegmenter
 from medsegany.testing.models import tiny_sam2
 from medsegany.training import Recipe, Split, find_cases, finetune
+from medsegany.training._store import StoredCase
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +112,23 @@ def test_a_side_without_cases_has_no_table(run):
     """This split has no validation."""
     with pytest.raises(InvalidInput, match="no validation cases"):
         table5(*run, side="validation")
+
+
+def test_a_picture_has_a_border_and_no_faces(run, tmp_path):
+    """In two dimensions a mask that lacks its last ten columns of forty scores as `nsd` in 2D."""
+    truth = np.zeros((1, 60, 60), np.uint8)
+    truth[0, 10:50, 10:50] = 1
+    case = StoredCase("a", tmp_path, "", (1.0, 1.0, 1.0), {1: np.array([1600])})
+    np.save(tmp_path / "labels.npy", truth)
+    np.save(tmp_path / "images.npy", truth * 100)
+
+    class Less(FakeSegmenter):
+        def segment_volume(self, *_, **__):
+            found = (truth == 1) & (np.arange(60) < 40)
+            return SimpleNamespace(masks={1: found})
+
+    scores = _scores(Less(), case, {1: ""}, ByBox(), 2.0)
+    found = (truth[0] == 1) & (np.arange(60) < 40)
+    flat = metrics.nsd(found, truth[0] == 1, spacing_mm=(1, 1), tolerance_mm=2)
+    assert scores[1]["nsd"] == pytest.approx(flat)
+    assert flat < 0.8

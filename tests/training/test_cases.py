@@ -37,6 +37,15 @@ def test_of_several_channels_the_first_is_taken(tmp_path):
     ]
 
 
+def test_frames_with_numbers_are_cases_and_no_channels(tmp_path):
+    """`frame_0001.png` has a mask of its own name, so it is no second channel of the first."""
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+        for n in range(3):
+            (tmp_path / name / f"frame_{n:04d}.png").touch()
+    assert len(find_cases(tmp_path)) == 3
+
+
 def test_an_image_without_labels_is_named(tmp_path):
     """Leaving it out silently would be worse."""
     for name in ("images", "masks"):
@@ -114,10 +123,23 @@ def test_a_split_is_written_and_read(folder, tmp_path):
     split = split_cases(cases)
     split.write(tmp_path / "split.json")
     assert Split.read(tmp_path / "split.json", cases) == split
+    (tmp_path / "other.json").write_text('{"train": ["case_0"], "val": ["case_1"]}')
+    with pytest.raises(FileError, match="has 'val'; a split has train, validation, test"):
+        Split.read(tmp_path / "other.json", cases)
     with pytest.raises(InvalidInput, match="names the case 'case_5', which is not there"):
         Split(("case_5",), (), ()).check(cases[:5])
     with pytest.raises(InvalidInput, match="'case_0' is in both train and test"):
         Split(("case_0",), (), ("case_0",)).check(cases)
+
+
+def test_a_split_remembers_whose_cases_are(folder, tmp_path):
+    """So that a table that is made later, without the list of patients, still knows them."""
+    whose = {f"case_{n}": f"p{n // 2}" for n in range(6)}
+    split_cases(find_cases(folder, patients=whose)).write(tmp_path / "split.json")
+    assert Split.read(tmp_path / "split.json", find_cases(folder)).patients == whose
+    other = whose | {"case_0": "p2"}
+    with pytest.raises(InvalidInput, match="'case_0' was of 'p0', and now of 'p2'"):
+        Split.read(tmp_path / "split.json", find_cases(folder, patients=other))
 
 
 def test_what_is_left_out_is_counted(folder, tmp_path):

@@ -1,9 +1,11 @@
 """From a folder to a model of one's own."""
 
 import json
+import shutil
 import subprocess
 import sys
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from safetensors.torch import load_file
 import medsegany
 from medsegany import Box
 from medsegany.backends.sam2 import Sam2Segmenter
-from medsegany.errors import InvalidInput
+from medsegany.errors import FileError, InvalidInput
 from medsegany.testing.models import tiny_sam2
 from medsegany.training import Machine, Recipe, Split, find_cases, finetune, read_log
 from medsegany.training._batches import as_input
@@ -111,7 +113,7 @@ def test_a_run_does_not_change_its_model_or_split(tuned, folder):
     with pytest.raises(InvalidInput, match="divides the cases in another way"):
         finetune(base(), cases, tuned.folder, recipe=RECIPE, split=other)
     stranger = Sam2Segmenter(tiny_sam2(1, image_size=64), "stranger", box_hint=True)
-    with pytest.raises(InvalidInput, match="begun with base 'tiny', and now it is 'stranger'"):
+    with pytest.raises(InvalidInput, match="was begun with base 'tiny', and now it is 'stranger'"):
         finetune(stranger, cases, tuned.folder, recipe=RECIPE)
 
 
@@ -249,7 +251,7 @@ def test_validation_measures_what_users_do(folder, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_make_one_run(folder, tmp_path):
-    """`torchrun --nproc-per-node 2 -m medsegany finetune`: one split, one log, one model, no file twice."""
+    """`torchrun -m medsegany finetune`: one split, one log, one model, no file twice."""
     medsegany.save(base(), tmp_path / "base", name="tiny", licence="CC0-1.0")
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     launch += ["-m", "medsegany", "finetune"]
@@ -274,3 +276,62 @@ def test_a_validation_without_objects_is_refused(folder, tmp_path):
     how = {"at_most": 4, "clips": False, "box_hint": False, "precision": None, "seed": 0}
     with pytest.raises(InvalidInput, match="hold no object that is learnt"):
         validation(cases, [1], smallest_px=10_000, **how)
+
+
+def test_the_base_is_not_changed(folder, tmp_path):
+    """A second fold begins with what the first one began with, and not with its end."""
+    mine = base()
+    before = {name: value.clone() for name, value in mine.upstream.state_dict().items()}
+    for fold in ("one", "two"):
+        finetune(mine, find_cases(folder), tmp_path / fold, recipe=RECIPE, validate_on=2)
+    after = mine.upstream.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    one, two = (load_file(tmp_path / fold / "best.safetensors") for fold in ("one", "two"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_other_weights_of_one_name_are_another_base(folder, tmp_path):
+    """What a run began with is known by its weights, and by the size that it looks at."""
+    cases = find_cases(folder)
+    recipe = evolve(RECIPE, frames=1, clips=0.0)
+    finetune(base(), cases, tmp_path, recipe=recipe, validate_on=2)
+    for other, words in (
+        (Sam2Segmenter(tiny_sam2(1, image_size=64), "tiny"), "begun with weights"),
+        (Sam2Segmenter(tiny_sam2(0, image_size=96), "tiny"), "begun with image_size 64"),
+    ):
+        with pytest.raises(InvalidInput, match=words):
+            finetune(other, cases, tmp_path, recipe=recipe)
+
+
+def test_raw_intensities_are_refused(folder, tmp_path):
+    """The model looks at display values; `window="raw"` has none for most scans."""
+    case = find_cases(folder)[0]
+    deep = tmp_path / "deep"
+    for name in ("images", "labels"):
+        (deep / name).mkdir(parents=True)
+    volume = medsegany.io.read_volume(case.image)
+    nibabel.save(
+        nibabel.Nifti1Image(volume.voxels.transpose(2, 1, 0).astype(np.int16) * 100, volume.affine),
+        deep / "images" / "a.nii.gz",
+    )
+    shutil.copy(case.labels, deep / "labels" / "a.nii.gz")
+    with pytest.raises(InvalidInput, match="A stack is uint8"):
+        store(find_cases(deep), tmp_path / "s", window="raw")
+
+
+def test_instance_numbers_may_be_large(tmp_path):
+    """One voxel of label 65535 takes no table of 65535 columns."""
+    labels = np.zeros((40, 8, 8), np.uint16)
+    labels[3, 2, 2] = 65535
+    np.savez(tmp_path / "a.npz", imgs=np.zeros((40, 8, 8), np.uint8), gts=labels)
+    [case] = store(find_cases(tmp_path), tmp_path / "s", window=None)
+    assert {label: areas.sum() for label, areas in case.areas.items()} == {65535: 1}
+
+
+def test_negative_labels_are_refused_by_name(tmp_path):
+    """-1 for "ignore" is no label here."""
+    labels = np.zeros((2, 8, 8), np.int16)
+    labels[0, 0, 0] = -1
+    np.savez(tmp_path / "a.npz", imgs=np.zeros((2, 8, 8), np.uint8), gts=labels)
+    with pytest.raises(FileError, match=r"a\.npz"):
+        store(find_cases(tmp_path), tmp_path / "s", window=None)

@@ -13,7 +13,9 @@ from attrs import evolve
 from safetensors.torch import load_file
 from training_makers import Discs
 
-from medsegany.errors import CheckpointError, TrainingDiverged
+from medsegany import Box
+from medsegany.backends.sam2 import Sam2Segmenter
+from medsegany.errors import CheckpointError, InvalidInput, OutOfMemory, TrainingDiverged
 from medsegany.testing.models import tiny_sam2
 from medsegany.training import Clip, Machine, Recipe, draw_curves, read_log, train
 from medsegany.training._weights import follow
@@ -158,6 +160,46 @@ def test_a_loss_that_is_no_number_stops_with_its_batch(tmp_path):
     assert kept["frames"].shape[-3:] == (3, 64, 64)
     assert kept["step"] == 1
     assert not (tmp_path / "state.pt").exists()
+
+
+def test_masks_alone_leave_something_to_learn(tmp_path):
+    """A given mask is its own result: one frame is always left without."""
+    recipe = evolve(RECIPE, epochs=1, prompts={"mask": 1.0}, reprompt=1.0, clips=1.0)
+    train(model(), Discs(), recipe, tmp_path)
+    assert all(row["loss"] > 0 for row in read_log(tmp_path))
+
+
+def test_numpys_numbers_are_numbers(tmp_path):
+    """A rate from `np.logspace` does not make the state unreadable."""
+    recipe = evolve(RECIPE, epochs=1, clips=0.0, learning_rate=np.logspace(-3, -2, 2)[0])
+    train(model(), Discs(), recipe, tmp_path, minutes=0, seed=np.int64(3))
+    assert train(model(), Discs(), recipe, tmp_path, seed=3).why == "done"
+
+
+def test_a_device_without_room_says_what_takes_less(tmp_path, monkeypatch):
+    """The ladder, in its order."""
+
+    def full(*_, **__):
+        raise torch.OutOfMemoryError
+
+    one = model()
+    monkeypatch.setattr(one, "forward_image", full)
+    with pytest.raises(OutOfMemory, match=r"Machine\(at_once=1\), recompute=True"):
+        train(one, Discs(), RECIPE, tmp_path)
+
+
+def test_a_score_that_is_none_chooses_nothing(tmp_path):
+    """It would keep no weights at all."""
+    with pytest.raises(InvalidInput, match="validate gave a dsc of nan"):
+        train(model(), Discs(), RECIPE, tmp_path, validate=lambda _: {"dsc": math.nan})
+
+
+def test_a_model_that_was_used_before_can_be_trained(tmp_path):
+    """What it made in inference mode does not stand in the way."""
+    one = model()
+    clip = Discs().clip(0, 3)
+    Sam2Segmenter(one, "used").segment_volume(clip.frames, Box(8, 11, 22, 25).at(0), slices=(0, 2))
+    train(one, Discs(), evolve(RECIPE, epochs=1, clips=1.0), tmp_path)
 
 
 def test_the_best_weights_are_kept_and_patience_runs_out(tmp_path):

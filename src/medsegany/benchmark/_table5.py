@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from attrs import field, frozen
 
-import medsegany
 from medsegany import metrics
 from medsegany.errors import FileError, InvalidInput
-from medsegany.io._files import atomically
+from medsegany.io._files import atomically, write_text
 from medsegany.metrics import Summary, summarize
 from medsegany.preprocess import Window
 from medsegany.progress import OnProgress, Progress, no_progress
 from medsegany.prompts import boxes_from_labels
 from medsegany.propagation import ByBox, ByMemory
 from medsegany.protocols import Propagation, Segmenter
+from medsegany.registry import load
 from medsegany.training import Split, TrainingCase
 from medsegany.training._finetune import RUN, SPLIT
 from medsegany.training._store import StoredCase, store
@@ -98,7 +98,7 @@ class Table5:
         """`table5.md`, and `table5.csv` with the scores of every case, into a folder."""
         folder = Path(folder)
         text, scores = folder / "table5.md", folder / "table5.csv"
-        atomically(text, lambda path: _write_text(path, self.markdown()))
+        write_text(text, self.markdown())
         atomically(scores, lambda path: _write_rows(path, self.rows))
         return text, scores
 
@@ -143,8 +143,8 @@ def table5(
     models = {
         "before": before
         if isinstance(before, Segmenter)
-        else medsegany.load(before, device=device),
-        "after": medsegany.load(run / "model", device=device),
+        else load(before, device=device, image_size=about["image_size"]),
+        "after": load(run / "model", device=device),
     }
     split = Split.read(run / SPLIT, cases)
     names = getattr(split, side)
@@ -152,9 +152,10 @@ def table5(
         msg = f"The split has no {side} cases."
         raise InvalidInput(msg)
     wanted = [case for case in cases if case.name in set(names)]
-    patients = {case.name: case.patient for case in wanted}
+    patients = {case.name: case.patient for case in wanted} | dict(split.patients)
     window = Window(*about["window"]) if isinstance(about["window"], list) else about["window"]
-    stored = store(wanted, run / "cases", window=window, on_progress=on_progress)
+    where, frame = run / "cases", about["frame"]
+    stored = store(wanted, where, window=window, frame=frame, on_progress=on_progress)
     labels = {int(n): str(name) for n, name in about["labels"].items()}
     total, done = len(stored) * len(ways) * len(models), 0
     rows: list[Mapping[str, object]] = []
@@ -203,7 +204,10 @@ def _scores(
     for label in boxes:
         mask, true = found.masks[label], truth == label
         distance = tolerance_mm[label] if isinstance(tolerance_mm, Mapping) else tolerance_mm
-        nsd = metrics.nsd(mask, true, spacing_mm=case.spacing_mm, tolerance_mm=distance)
+        spacing: tuple[float, ...] = case.spacing_mm
+        if len(mask) == 1:  # a picture has a border, and no faces above and below
+            mask, true, spacing = mask[0], true[0], spacing[1:]
+        nsd = metrics.nsd(mask, true, spacing_mm=spacing, tolerance_mm=distance)
         scores[label] = {"dsc": metrics.dsc(mask, true), "nsd": float(nsd)}
     return scores
 
@@ -259,10 +263,6 @@ def _signed(summary: Summary) -> str:
     if math.isnan(summary.low):
         return f"{summary.mean:+.3f}"
     return f"{summary.mean:+.3f} [{summary.low:+.3f}, {summary.high:+.3f}]"
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, "utf-8")
 
 
 def _write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:

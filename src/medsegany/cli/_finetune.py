@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import typer
-from attrs import evolve
+from attrs import asdict, evolve
 from rich.markdown import Markdown
 from rich.progress import (
     BarColumn,
@@ -22,7 +22,7 @@ from medsegany.errors import FileError, InvalidInput
 from medsegany.progress import Progress
 
 if TYPE_CHECKING:
-    from medsegany.training import Recipe
+    from medsegany.training import Counts, Recipe
 
 _Labels = Annotated[
     Path | None,
@@ -46,6 +46,7 @@ def finetune(
         str | None, typer.Option("--objects", metavar="L,...", help="Only these: 1=liver,2=kidney.")
     ] = None,
     window: common.WindowOption = None,
+    frame: common.Frame = None,
     recipe: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="default, paper, released, or a JSON file.")
     ] = "default",
@@ -103,6 +104,7 @@ def finetune(
         medsegany benchmark table5 run/ Dataset042/
     """
     from medsegany import training  # noqa: PLC0415 -- keeps `medsegany --help` fast
+    from medsegany.training._parallel import processes  # noqa: PLC0415
 
     chosen = _recipe(recipe)
     changes: dict[str, Any] = {
@@ -135,6 +137,7 @@ def finetune(
             split=None if split is None else training.Split.read(split, cases),
             labels=_objects(objects),
             window=common.window_of(window),
+            frame=frame,
             name=name,
             licence=licence,
             data=source,
@@ -145,6 +148,8 @@ def finetune(
             tensorboard=tensorboard,
             on_progress=show,
         )
+    if not processes(machine).is_main_process:
+        return  # one of them speaks
     how = found.outcome
     if as_json:
         common.print_json(
@@ -155,16 +160,11 @@ def finetune(
                 "best_step": how.best_step,
                 "dsc": None if how.best != how.best else how.best,
                 "why": how.why,
+                "counts": asdict(found.counts),
             }
         )
         return
-    err.print(
-        f"{found.counts.cases} cases, {found.counts.objects} objects on "
-        f"{found.counts.slices - found.counts.empty_slices} slices; left out: "
-        f"{found.counts.empty_slices} slices without an object, {found.counts.too_small} objects "
-        "that are too small.",
-        highlight=False,
-    )
+    _say_counts(found.counts)
     if found.model is None:
         out.print(f"Paused at step {how.step} of {how.steps}. The same command goes on.")
         return
@@ -216,6 +216,19 @@ def table5(
         return
     out.print(Markdown(table.markdown()))
     err.print(f"{text}, {scores}", highlight=False, soft_wrap=True)
+
+
+def _say_counts(counts: "Counts") -> None:
+    """What was learnt from, and what was left out."""
+    err.print(
+        f"{counts.cases} cases, {counts.objects} objects on {counts.slices} slices. Left out: "
+        f"{counts.empty_slices} slices without an object, {counts.too_small} objects that are too "
+        "small.",
+        highlight=False,
+    )
+    for label, many in counts.absent.items():
+        if many:
+            err.print(f"Label {label} is absent from {many} cases.", highlight=False)
 
 
 app = typer.Typer(help="Measure models as the paper does.", no_args_is_help=True)

@@ -186,6 +186,15 @@ def atomically(path: Path, write: Callable[[Path], None], *, overwrite: bool = T
         write(neighbour)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text in one go, as UTF-8; see `replacing`."""
+    atomically(path, lambda neighbour: _fill(neighbour, text))
+
+
+def _fill(path: Path, text: str) -> None:
+    path.write_text(text, "utf-8")
+
+
 @contextmanager
 def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """A neighbour to write to, renamed at the end when nothing went wrong.

@@ -86,7 +86,7 @@ def read_labels(path: str | Path, *, like: Volume | NDArray[Any] | None = None) 
     else:
         msg = f"{path.name}: labels are read from {', '.join(READERS)} and .png files."
         raise FileError(msg)
-    labels = _whole(values, path)
+    labels = whole_labels(values, path)
     _refuse_another_grid(labels, affine, like, path)
     names = {label: name for label, (name, _) in words.items() if name}
     colours = {label: colour for label, (_, colour) in words.items() if colour}
@@ -112,7 +112,12 @@ def _from_npz(
     )
 
 
-def _whole(values: NDArray[Any], path: Path) -> Labels:
+def whole_labels(values: NDArray[Any], path: Path) -> Labels:
+    """Values as labels: whole numbers from 0.
+
+    Raises:
+        FileError: They are none.
+    """
     if values.ndim not in {2, 3} or values.dtype.kind not in "biuf":
         msg = f"{path} holds {values.dtype} of shape {values.shape}; labels are (D, H, W)."
         raise FileError(msg)

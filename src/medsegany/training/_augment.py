@@ -8,7 +8,7 @@ import torchvision.transforms.v2.functional as F  # noqa: N812 -- torchvision's 
 from attrs import evolve, field, frozen
 from torchvision.transforms import InterpolationMode
 
-from medsegany._validate import finite
+from medsegany._validate import above_zero, not_negative
 from medsegany.training._clips import Clip
 
 
@@ -26,13 +26,13 @@ class Augmentation:
         blur: Largest standard deviation of a blur, in pixels.
     """
 
-    degrees: float = field(default=15.0, validator=finite)
-    scale: float = field(default=1.2, validator=finite)
-    shear_degrees: float = field(default=5.0, validator=finite)
+    degrees: float = field(default=15.0, validator=not_negative)
+    scale: float = field(default=1.2, validator=above_zero)
+    shear_degrees: float = field(default=5.0, validator=not_negative)
     flip: bool = True
-    intensity: float = field(default=0.25, validator=finite)
-    noise: float = field(default=6.0, validator=finite)
-    blur: float = field(default=1.0, validator=finite)
+    intensity: float = field(default=0.25, validator=not_negative)
+    noise: float = field(default=6.0, validator=not_negative)
+    blur: float = field(default=1.0, validator=not_negative)
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         """Another view of it; the clip itself where the object would leave its first frame."""

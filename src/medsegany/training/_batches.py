@@ -41,6 +41,7 @@ class Batch:
         prompts: By frame; the first is always among them.
         kind: Of the prompts, the same for all.
         features: The encoder's maps of all frames, `(B * T, C, h, w)` each, finest first; or None.
+        origins: Where each clip comes from, for messages.
     """
 
     frames: torch.Tensor | None
@@ -49,6 +50,7 @@ class Batch:
     prompts: dict[int, Prompted]
     kind: PromptKind
     features: list[torch.Tensor] | None = None
+    origins: tuple[str, ...] = ()
 
 
 class Embeddings(Protocol):
@@ -59,7 +61,7 @@ class Embeddings(Protocol):
         ...
 
 
-def as_batch(
+def as_batch(  # noqa: PLR0913 -- what a batch is made of
     clips: Sequence[Clip],
     size: int,
     kind: PromptKind,
@@ -68,6 +70,7 @@ def as_batch(
     prompted: Sequence[int] = (0,),
     *,
     at: Literal["decoder", "input"] = "input",
+    smallest_px: int = 1,
     features: Embeddings | None = None,
 ) -> Batch:
     """Resize, normalise and prompt clips of equal length.
@@ -78,9 +81,10 @@ def as_batch(
         kind: What they are prompted with.
         jitter: How loose boxes are.
         rngs: One for each clip.
-        prompted: The frames that are prompted; those where any clip lacks its object are left out,
-            but for the first.
+        prompted: The frames that are prompted; those where any clip lacks its object, or has too
+            little of it, are left out, but for the first.
         at: Where masks are compared; see `Loss.at`.
+        smallest_px: Pixels that an object needs on a frame to be prompted there, too.
         features: Where features of frames are looked up, instead of the frames themselves.
     """
     frames = None if features else torch.stack([as_input(clip, size) for clip in clips])
@@ -89,9 +93,12 @@ def as_batch(
     if at == "decoder":
         small = [[nearest(mask, size // 4) for mask in clip.masks] for clip in clips]
         targets = torch.from_numpy(np.array(small)).float()
-    there = [t for t in prompted if all(clip.masks[t].any() for clip in clips)]
+    there = [t for t in prompted if all(clip.masks[t].sum() >= smallest_px for clip in clips)]
     prompts = {t: _prompted(clips, t, size, kind, jitter, rngs) for t in sorted({0, *there})}
-    return Batch(frames, masks, targets, prompts, kind, features.of(clips) if features else None)
+    origins = tuple(clip.origin for clip in clips)
+    return Batch(
+        frames, masks, targets, prompts, kind, features.of(clips) if features else None, origins
+    )
 
 
 def as_input(clip: Clip, size: int) -> torch.Tensor:

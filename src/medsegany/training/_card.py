@@ -25,17 +25,25 @@ def card(  # noqa: PLR0913 -- all that there is to say
 ) -> str:
     """A model card, as Markdown."""
     names = ", ".join(f"{n} {word}".strip() for n, word in labels.items())
+    absent = ", ".join(f"{n} in {many} cases" for n, many in counts.absent.items() if many)
     memory = "memory" in recipe.train and recipe.frames > 1 and recipe.clips > 0
     carried = (
         "Its memory was trained on clips of the same cases."
         if memory
+        else "Its image encoder and its memory are those of the base."
+        if "image_encoder" not in recipe.train
         else "**Its memory was not trained.** Its image encoder has changed and the memory has not "
         "followed, so volumes and videos with `ByMemory` may have become worse than with the "
         "base; `ByBox` uses images alone."
     )
+    if not recipe.loss.every_token:
+        carried += (
+            " **Only the decoder's single mask was trained.** Where that is unstable, for a single "
+            "click, and on slices that are carried by memory, SAM 2 returns one of three others."
+        )
     chosen = (
         f"The weights are those of step {outcome.best_step} of {outcome.step}, with a mean DSC of "
-        f"{outcome.best:.4f} on the validation cases."
+        f"{outcome.best:.4f} on the validation cases{' (with a box, and carried)' * memory}."
         if split.validation
         else f"The weights are those of the last step, {outcome.step}: there was no validation."
     )
@@ -50,6 +58,7 @@ Trained by medsegany from {base}. For research; not a medical device, and not fo
 - Cases: {counts.cases} to learn from, with {counts.slices} slices, {counts.empty_slices} of them
   without an object; {counts.objects} objects on slices, and {counts.too_small} smaller than
   {recipe.smallest_px} pixels, which were never prompted
+- Absent: {absent or "every label is in every case"}
 - Split: by patient; {len(split.train)} cases to learn from, {len(split.validation)} to choose the
   weights, {len(split.test)} kept for the table. Seed {seed}.
 

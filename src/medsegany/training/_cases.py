@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from attrs import asdict, evolve, field, frozen
 
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io import PICTURES, VOLUMES, ending, stem
-from medsegany.io._files import atomically, existing, reading
+from medsegany.io._files import existing, reading, write_text
 
 _PAIRS = (("imagesTr", "labelsTr"), ("images", "labels"), ("images", "masks"), ("imgs", "gts"))
 _IMAGES = VOLUMES | PICTURES
@@ -85,9 +85,10 @@ def _pairs(folder: Path, labels: Path | None) -> list[TrainingCase]:
         raise FileError(msg)
     if labels is None:
         return _challenge(folder)
-    maps = _by_stem(labels, VOLUMES | {".png"})
+    whole = {path.name[: -len(ending(path))] for path in labels.iterdir() if ending(path)}
+    maps = _by_stem(labels, VOLUMES | {".png"}, whole)
     cases = []
-    for name, image in _by_stem(images, _IMAGES).items():
+    for name, image in _by_stem(images, _IMAGES, whole).items():
         if name not in maps:
             msg = f"{image} has no label map of its name in {labels}."
             raise FileError(msg)
@@ -107,15 +108,17 @@ def _challenge(folder: Path) -> list[TrainingCase]:
     return [TrainingCase(stem(path), stem(path), path) for path in found]
 
 
-def _by_stem(folder: Path, kinds: Iterable[str]) -> dict[str, Path]:
+def _by_stem(folder: Path, kinds: Iterable[str], labelled: Collection[str]) -> dict[str, Path]:
+    """Files by their stem, without nnU-Net's further channels, which have no labels."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if not path.is_file() or path.name[0] == "." or ending(path) not in kinds:
             continue
         name = path.name[: -len(ending(path))]
         first = path.with_name(f"{name[:-4]}0000{ending(path)}")
-        if name[-5:-4] == "_" and name[-4:].isdecimal() and first != path and first.exists():
-            continue  # nnU-Net's other channels of an image whose first one is there
+        channel = name[-5:-4] == "_" and name[-4:].isdecimal() and name not in labelled
+        if channel and first != path and first.exists():
+            continue
         name = stem(path)
         if name in found:
             msg = f"{found[name].name} and {path.name} have one name in {folder}."
@@ -145,16 +148,23 @@ def _as_names(names: Iterable[str]) -> tuple[str, ...]:
 
 @frozen
 class Split:
-    """Names of cases: to learn from, to choose by, and to be measured on once."""
+    """Names of cases: to learn from, to choose by, and to be measured on once.
+
+    Attributes:
+        train: To learn from.
+        validation: To choose the weights by.
+        test: Kept for the table.
+        patients: Case -> patient, as it was when they were divided; may be empty.
+    """
 
     train: tuple[str, ...] = field(converter=_as_names)
     validation: tuple[str, ...] = field(converter=_as_names)
     test: tuple[str, ...] = field(converter=_as_names)
+    patients: Mapping[str, str] = field(factory=dict, eq=False, repr=False)
 
     def write(self, path: Path) -> None:
         """As JSON."""
-        text = json.dumps(asdict(self), indent=2) + "\n"
-        atomically(path, lambda neighbour: _write_text(neighbour, text))
+        write_text(path, json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def read(cls, path: str | Path, cases: Sequence[TrainingCase]) -> "Split":
@@ -165,9 +175,18 @@ class Split:
         """
         path = existing(path)
         with reading(path, "a split"):
-            content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-            split = cls(**{key: content.get(key, ()) for key in ("train", "validation", "test")})
-        split.check(cases)
+            content: dict[str, Any] = dict(json.loads(path.read_text("utf-8")))
+        sides = ("train", "validation", "test")
+        if unknown := content.keys() - {*sides, "patients"}:
+            msg = f"{path} has {min(unknown)!r}; a split has {', '.join(sides)}."
+            raise FileError(msg)
+        train, validation, test = (content.get(side, ()) for side in sides)
+        split = cls(train, validation, test, content.get("patients", {}))
+        try:
+            split.check(cases)
+        except InvalidInput as error:
+            msg = f"{path}: {error}"
+            raise InvalidInput(msg) from error
         return split
 
     def check(self, cases: Sequence[TrainingCase]) -> None:
@@ -177,6 +196,13 @@ class Split:
             InvalidInput: With the case or the patient.
         """
         patients = {case.name: case.patient for case in cases}
+        for name, patient in self.patients.items():
+            # A case that nobody was asked about is its own patient.
+            if patients.get(name, name) not in {name, patient}:
+                msg = f"The case {name!r} was of {patient!r}, and now of {patients[name]!r}."
+                raise InvalidInput(msg)
+            if name in patients:
+                patients[name] = patient
         seen: dict[str, str] = {}
         for side in ("train", "validation", "test"):
             for name in getattr(self, side):
@@ -222,8 +248,4 @@ def split_cases(
     groups: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     for case in sorted(cases, key=lambda case: case.name):
         groups[side_of[case.patient]].append(case.name)
-    return Split(**groups)
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, "utf-8")
+    return Split(**groups, patients={case.name: case.patient for case in cases})

@@ -9,11 +9,12 @@ import torch
 
 from medsegany.backends.sam2 import SAM2VideoPredictor
 from medsegany.errors import FileError, InvalidInput
-from medsegany.io._files import atomically, make_folder
+from medsegany.io._files import atomically, make_folder, write_text
 from medsegany.progress import OnProgress, Progress, no_progress
 from medsegany.training._batches import as_input
 from medsegany.training._clips import Clip
 from medsegany.training._store import StoredCase
+from medsegany.training._weights import hash_of
 
 _TOGETHER = 4
 
@@ -41,15 +42,19 @@ class StoredEmbeddings:
         on_progress: OnProgress = no_progress,
     ) -> None:
         make_folder(folder)
-        self._levels: dict[str, list[np.ndarray]] = {}
+        self._paths: dict[str, list[Path]] = {}
         total, done = sum(len(case.images) for case in cases), 0
         self._refuse_a_full_disk(upstream, cases, folder)
+        weights = hash_of(upstream)
         for case in cases:
             paths = [folder / f"{case.name}-{n}.npy" for n in range(3)]
-            if not all(path.is_file() for path in paths):
+            about = folder / f"{case.name}.json"
+            if not about.is_file() or about.read_text("utf-8") != weights + case.source:
+                about.unlink(missing_ok=True)
                 for path, level in zip(paths, _encoded(upstream, case), strict=True):
                     atomically(path, lambda to, level=level: np.save(to, level))  # type: ignore[misc]
-            self._levels[case.name] = [np.load(path, mmap_mode="r") for path in paths]
+                write_text(about, weights + case.source)
+            self._paths[case.name] = paths
             done += len(case.images)
             on_progress(Progress("slices encoded", done, total))
 
@@ -65,8 +70,8 @@ class StoredEmbeddings:
                 msg = "Images that are changed have no stored features: augmentation=None."
                 raise InvalidInput(msg)
             name, slices = clip.source
-            for part, level in zip(parts, self._levels[name], strict=True):
-                part.append(level[list(slices)])
+            for part, path in zip(parts, self._paths[name], strict=True):
+                part.append(np.load(path, mmap_mode="r")[list(slices)])
         return [torch.from_numpy(np.concatenate(part)).float() for part in parts]
 
     @staticmethod

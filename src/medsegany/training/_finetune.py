@@ -1,33 +1,35 @@
 """From a folder of cases to a model of one's own."""
 
+import copy
 import json
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from attrs import astuple, evolve, field, frozen
+from attrs import asdict, astuple, evolve, field, frozen
 from safetensors.torch import load_file
 
-import medsegany
+from medsegany._validate import whole
 from medsegany.backends.sam2 import Sam2Segmenter
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io import read_labels
-from medsegany.io._files import atomically, make_folder
+from medsegany.io._files import make_folder, write_text
 from medsegany.preprocess import AnyWindow, Window
 from medsegany.progress import OnProgress, no_progress
 from medsegany.protocols import Segmenter
+from medsegany.registry import load, models, save
 from medsegany.training._card import card
 from medsegany.training._cases import Split, TrainingCase, split_cases
 from medsegany.training._embeddings import StoredEmbeddings
-from medsegany.training._log import draw_curves
+from medsegany.training._log import CURVES, draw_curves
 from medsegany.training._loop import Outcome, train
 from medsegany.training._parallel import processes
 from medsegany.training._recipe import Machine, Recipe
 from medsegany.training._source import CaseClips
 from medsegany.training._store import Counts, StoredCase, count, store
 from medsegany.training._validate import validation
-from medsegany.training._weights import BEST
+from medsegany.training._weights import BEST, hash_of
 
 MODEL, RUN, SPLIT = "model", "run.json", "split.json"
 
@@ -61,6 +63,7 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
     split: Split | None = None,
     labels: Mapping[int, str] | Sequence[int] | None = None,
     window: AnyWindow | None = None,
+    frame: int | None = None,
     name: str = "",
     licence: str = "",
     data: str = "",
@@ -86,6 +89,7 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
             20, and writes that down.
         labels: Those to learn, with names if you like; None for all that occur.
         window: For all cases; see `io.read_volume`.
+        frame: Which volume of 4D files, from 0.
         name: Of the model; without one it is that of the folder.
         licence: Of the new weights; without one it is that of the base.
         data: Where the cases come from and under which licence, for the model card.
@@ -104,23 +108,28 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         TrainingDiverged: The loss is no number any more.
         MissingDependency: The extra `train` is not installed.
     """
-    folder = Path(folder)
+    begun, folder = time.monotonic(), Path(folder).resolve()
+    whole(validate_on, 1, "validate_on")
     process = processes(machine)
     segmenter = _as_sam2(base, machine)
-    came_from = segmenter.name if isinstance(base, Segmenter) else str(base)
+    came_from = _About.of(base, segmenter, window, frame)
     with process.main_process_first():  # the others find the files that it makes
         make_folder(folder)
+        came_from.refuse_another(folder)
         split = _the_split(folder, split, cases, seed)
         by_name = {case.name: case for case in cases}
         wanted = [by_name[n] for n in (*split.train, *split.validation)]
         shown = on_progress if process.is_main_process else no_progress
-        read = store(wanted, folder / "cases", window=window, on_progress=shown)
+        where = folder / "cases"
+        read = store(wanted, where, window=window, frame=frame, on_progress=shown)
         stored = {case.name: case for case in read}
         learning = [stored[n] for n in split.train]
         counts, ids = count(learning, None if labels is None else list(labels), recipe.smallest_px)
         recipe = _fitting(recipe, machine, learning)
         names = _names(labels, ids, wanted)
-        _refuse_another_run(folder, came_from, window, names)
+        came_from.write(folder, names)
+        if not (folder / SPLIT).is_file():
+            split.write(folder / SPLIT)
         embeddings = None
         if machine.embed_once:
             embeddings = StoredEmbeddings(
@@ -157,19 +166,22 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         validate_every=validate_every,
         save_every=save_every,
         embeddings=embeddings,
-        minutes=minutes,
+        minutes=None if minutes is None else minutes - (time.monotonic() - begun) / 60,
         tensorboard=tensorboard,
         on_progress=shown,
     )
+    model = None if outcome.why == "paused" else folder / MODEL
     if not process.is_main_process:
-        return FineTuned(folder, folder / MODEL, outcome, split, counts)
+        process.wait_for_everyone()  # the model is there then
+        return FineTuned(folder, model, outcome, split, counts)
     draw_curves(folder, f"{name or folder.name}")
-    if outcome.why == "paused":
+    if model is None:
+        process.wait_for_everyone()
         return FineTuned(folder, None, outcome, split, counts)
     segmenter.upstream.load_state_dict(load_file(folder / BEST))
     text = card(
         name or folder.name,
-        base=came_from,
+        base=segmenter.name,
         licence=licence or _licence_of(base),
         recipe=recipe,
         counts=counts,
@@ -180,26 +192,29 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         seed=seed,
         data=data,
     )
-    model = _written(
-        segmenter, folder, name or folder.name, licence or _licence_of(base), came_from, text
-    )
+    _write_model(segmenter, model, name or folder.name, licence or _licence_of(base), text)
+    process.wait_for_everyone()
     return FineTuned(folder, model, outcome, split, counts)
 
 
 def _as_sam2(base: Segmenter | str | Path, machine: Machine) -> Sam2Segmenter:
     segmenter = base
     if not isinstance(segmenter, Segmenter):
-        segmenter = medsegany.load(segmenter, device=machine.device)
+        segmenter = load(segmenter, device=machine.device)
     if not isinstance(segmenter, Sam2Segmenter):
         msg = f"{segmenter.name} is no SAM 2: the models that can be trained are those of SAM 2."
         raise InvalidInput(msg)
-    return segmenter
+    if segmenter is not base:
+        return segmenter
+    # A copy: the next fold begins with this one, too, and Table 5 compares with it.
+    upstream = copy.deepcopy(segmenter.upstream)
+    return Sam2Segmenter(upstream, segmenter.name, box_hint=segmenter.box_hint)
 
 
 def _licence_of(base: Segmenter | str | Path) -> str:
     if isinstance(base, Segmenter):
         base = base.name
-    known = {model.name: model.licence for model in medsegany.models()}
+    known = {model.name: model.licence for model in models()}
     if str(base) in known:
         return known[str(base)]
     about = Path(base) / "medsegany.json"
@@ -219,26 +234,68 @@ def _the_split(
         return found
     chosen = split_cases(cases, seed=seed) if split is None else split
     chosen.check(cases)
-    chosen.write(path)
-    return chosen
+    patients = {case.name: case.patient for case in cases}
+    return evolve(chosen, patients=patients)
 
 
-def _refuse_another_run(
-    folder: Path, base: str, window: AnyWindow | None, labels: Mapping[int, str]
-) -> None:
-    """A run goes on with the model, the window and the labels that it was begun with."""
-    path = folder / RUN
-    shown = list(astuple(window)) if isinstance(window, Window) else window
-    words = {"base": base, "window": shown, "labels": {str(n): w for n, w in labels.items()}}
-    if not path.is_file():
-        text = json.dumps(words, indent=2) + "\n"
-        atomically(path, lambda to: _write(to, text))
-        return
-    found = json.loads(path.read_text("utf-8"))
-    for key, value in words.items():
-        if found.get(key) != value:
-            msg = f"{folder} was begun with {key} {found.get(key)!r}, and now it is {value!r}."
-            raise InvalidInput(msg)
+@frozen
+class _About:
+    """What a run is begun with, and goes on with.
+
+    Attributes:
+        base: What `load` takes for the model.
+        image_size: What it looks at.
+        weights: Their hash.
+        window: Of the images.
+        frame: Of 4D files.
+    """
+
+    base: str
+    image_size: int
+    weights: str
+    window: str | list[float] | None
+    frame: int | None
+
+    @classmethod
+    def of(
+        cls,
+        base: Segmenter | str | Path,
+        segmenter: Sam2Segmenter,
+        window: AnyWindow | None,
+        frame: int | None,
+    ) -> "_About":
+        """Of a call of `finetune`."""
+        there = not isinstance(base, Segmenter) and Path(base).exists()
+        return cls(
+            str(Path(str(base)).resolve()) if there else segmenter.name,
+            int(segmenter.upstream.image_size),
+            hash_of(segmenter.upstream),
+            list(astuple(window)) if isinstance(window, Window) else window,
+            frame,
+        )
+
+    def refuse_another(self, folder: Path) -> None:
+        """A folder that was begun with something else.
+
+        Raises:
+            InvalidInput: With what differs.
+        """
+        path = folder / RUN
+        if not path.is_file():
+            return
+        found = json.loads(path.read_text("utf-8"))
+        for key, value in asdict(self).items():
+            if found.get(key) != value:
+                msg = (
+                    f"{folder} was begun with {key} {found.get(key)!r}, and now it is {value!r}. "
+                    "Go on as it was begun, or take another folder."
+                )
+                raise InvalidInput(msg)
+
+    def write(self, folder: Path, labels: Mapping[int, str]) -> None:
+        """Write it down, with the names of labels."""
+        words = {**asdict(self), "labels": {str(n): name for n, name in labels.items()}}
+        write_text(folder / RUN, json.dumps(words, indent=2) + "\n")
 
 
 def _fitting(recipe: Recipe, machine: Machine, cases: Sequence[StoredCase]) -> Recipe:
@@ -260,32 +317,24 @@ def _names(
     ids: Sequence[int],
     cases: Sequence[TrainingCase],
 ) -> dict[int, str]:
-    """Those given, else those of the first label map that has some."""
-    if isinstance(labels, Mapping):
-        return {n: labels[n] for n in ids}
+    """Those given, else those of the first label map."""
+    given = labels if isinstance(labels, Mapping) else {}
     first = next((case.labels for case in cases if case.labels is not None), None)
-    known: Mapping[int, Any] = {} if first is None else read_labels(first).names
-    return {n: known.get(n, "") for n in ids}
+    known: Mapping[int, str] = {} if first is None else read_labels(first).names
+    return {n: given.get(n) or known.get(n, "") for n in ids}
 
 
-def _written(
-    segmenter: Sam2Segmenter, folder: Path, name: str, licence: str, base: str, text: str
-) -> Path:
+def _write_model(segmenter: Sam2Segmenter, model: Path, name: str, licence: str, text: str) -> None:
     """The model's folder, in one go; one of an earlier end of this run is replaced."""
-    fresh, model = folder / ".model", folder / MODEL
+    fresh = model.with_name(f".{model.name}")
     shutil.rmtree(fresh, ignore_errors=True)
-    medsegany.save(segmenter, fresh, name=name, licence=licence, base=base)
+    save(segmenter, fresh, name=name, licence=licence, base=segmenter.name)
     try:
-        _write(fresh / "README.md", text)
-        shutil.copy(folder / "curves.png", fresh)
+        write_text(fresh / "README.md", text)
+        shutil.copy(model.with_name(CURVES), fresh)
         if model.exists():
             shutil.rmtree(model)
         fresh.rename(model)
     except OSError as error:
         msg = f"{model} cannot be written: {error.strerror or error}."
         raise FileError(msg) from error
-    return model
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, "utf-8")

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from attrs import define, field, frozen
 
+from medsegany._validate import whole
 from medsegany.backends._device import as_dtype
 from medsegany.backends.sam2 import SAM2VideoPredictor
-from medsegany.errors import TrainingDiverged
+from medsegany.errors import InvalidInput, OutOfMemory, TrainingDiverged
 from medsegany.io._files import atomically, make_folder
 from medsegany.progress import OnProgress, Progress, no_progress
 from medsegany.training._batches import Batch, Embeddings, Prompted, as_batch
@@ -34,6 +35,12 @@ from medsegany.training._weights import (
 )
 
 NOT_FINITE = "not-finite.npz"
+
+_TOO_LARGE = (
+    "The device has not enough memory for this. What takes less, in this order: "
+    'Machine(at_once=1), recompute=True, precision="bfloat16", embed_once=True for the decoder '
+    "alone, and a base that was loaded with image_size=512."
+)
 
 Validate = Callable[[SAM2VideoPredictor], Mapping[str, float]]
 """Measures a model; its "dsc" decides which weights are kept."""
@@ -101,18 +108,21 @@ def train(  # noqa: PLR0913 -- what a run is made of
 
     Raises:
         TrainingDiverged: The loss is no number any more; the batch lies in the folder.
-        InvalidInput: The batch cannot be divided among processes.
+        InvalidInput: The batch cannot be divided among processes, or `validate` gives no number.
+        OutOfMemory: The device has not enough; the message says what takes less.
         CheckpointError: The folder was begun with another recipe or seed.
     """
     begun, folder = time.monotonic(), Path(folder)
+    seed, save_every = whole(seed, 0, "seed"), whole(save_every, 1, "save_every")
+    per_epoch = ceil(len(clips) / recipe.batch)
+    steps, validate_every = recipe.epochs * per_epoch, validate_every or per_epoch
+    whole(validate_every, 1, "validate_every")
     accelerator = accelerator_for(machine, recipe.batch)
     if accelerator.is_main_process:
         make_folder(folder)
     accelerator.wait_for_everyone()
     run = _begin(upstream, recipe, folder, seed, machine, accelerator, box_hint, embeddings)
     draw = _Draw(clips, recipe, seed, upstream.image_size, embeddings, machine.at_once)
-    per_epoch = ceil(len(clips) / recipe.batch)
-    steps = recipe.epochs * per_epoch
     log = Log(folder, run.step, tensorboard=tensorboard) if accelerator.is_main_process else None
     try:
         if validate is not None and run.step == 0:  # what there is before anything is learnt
@@ -125,12 +135,12 @@ def train(  # noqa: PLR0913 -- what a run is made of
                 last = run.step == steps
                 if log is not None:
                     log.add(row)
-                if validate is not None and (run.step % (validate_every or per_epoch) == 0 or last):
+                if validate is not None and (run.step % validate_every == 0 or last):
                     run.measure(validate, accelerator, log)
                 late = minutes is not None and time.monotonic() - begun > 60 * minutes
                 if agreed(accelerator, late) and not (last or run.why):
                     run.why = "paused"
-                if log is not None and (run.step % save_every == 0 or last or run.why):
+                if log is not None and run.is_to_be_saved(save_every, last=last):
                     log.flush()
                     run.save()
                 on_progress(Progress(run.said(row), run.step, steps))
@@ -158,8 +168,11 @@ def _begin(
     """A run at its beginning, or where it was left."""
     choose_parts(upstream, recipe.train, encoded=embeddings is not None)
     upstream.to(accelerator.device)
+    for module in upstream.modules():  # made in inference mode, they have no way back
+        if isinstance(getattr(module, "freqs_cis", None), torch.Tensor):
+            module.freqs_cis = module.freqs_cis.to(accelerator.device).clone()
     dtype = as_dtype(machine.precision, accelerator.device)
-    module = ClipModel(upstream, recipe.loss, box_hint=box_hint, dtype=dtype)
+    model = ClipModel(upstream, recipe.loss, box_hint=box_hint, dtype=dtype)
     optimiser = torch.optim.AdamW(
         [p for p in upstream.parameters() if p.requires_grad],
         lr=recipe.learning_rate,
@@ -167,7 +180,7 @@ def _begin(
     )
     run = _Run(upstream, optimiser, recipe, folder, seed)
     run.resume(accelerator.device)
-    run.model, run.optimiser = accelerator.prepare(module, optimiser)
+    run.model, run.optimiser = accelerator.prepare(model, optimiser)
     return run
 
 
@@ -218,6 +231,10 @@ class _Run:
         }
         write_state(self.folder, state)
 
+    def is_to_be_saved(self, every: int, *, last: bool) -> bool:
+        """Whether a state is due: weights in the folder that are the best belong to one, too."""
+        return self.step % every == 0 or last or bool(self.why) or self.best_step == self.step
+
     def learn(self, draw: "_Draw", rate: float, accelerator: Any) -> dict[str, float]:  # noqa: ANN401
         """One step of the optimiser, on one batch; returns its row of the log."""
         began, rank = time.monotonic(), accelerator.process_index
@@ -227,18 +244,21 @@ class _Run:
             group["lr"] = rate
         row: dict[str, float] = {}
         for batch, share, last in draw.batches(self.step, rank, accelerator.num_processes):
-            with nullcontext() if last else accelerator.no_sync(self.model):
-                found = self.model(_moved(batch, accelerator.device))
-                if not everywhere_finite(accelerator, found["loss"]):
-                    raise self._diverged(batch, accelerator)
-                accelerator.backward(found["loss"] * share)
+            try:
+                with nullcontext() if last else accelerator.no_sync(self.model):
+                    found = self.model(_moved(batch, accelerator.device))
+                    if not everywhere_finite(accelerator, found["loss"]):
+                        raise self._diverged(batch, rank, found["loss"])
+                    accelerator.backward(found["loss"] * share)
+            except torch.OutOfMemoryError as error:
+                raise OutOfMemory(_TOO_LARGE) from error
             for name, value in found.items():
                 row[name] = row.get(name, 0.0) + float(value.detach()) * share
         trained = [p for p in self.upstream.parameters() if p.requires_grad]
         largest = float("inf") if self.recipe.clip_gradient is None else self.recipe.clip_gradient
         row["gradient"] = float(accelerator.clip_grad_norm_(trained, largest))
         if not isfinite(row["gradient"]):
-            raise self._diverged(batch, accelerator)
+            raise self._diverged(batch, rank, None)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.step += 1
@@ -255,7 +275,10 @@ class _Run:
                 if found["dsc"] > self.best:
                     write_best(self.folder, self.upstream)
             self.upstream.train()
-        dsc = agreed(accelerator, found.get("dsc", 0.0))
+        dsc = float(agreed(accelerator, found.get("dsc", 0.0)))
+        if not isfinite(dsc):
+            msg = f"validate gave a dsc of {dsc}, by which no weights can be chosen."
+            raise InvalidInput(msg)
         better = dsc > self.best
         self.waited = 0 if better else self.waited + 1
         if better:
@@ -279,16 +302,17 @@ class _Run:
         dsc = f", DSC {self.best:.3f}" if self.best >= 0 else ""
         return f"steps (loss {row['loss']:.3f}{dsc})"
 
-    def _diverged(self, batch: Batch, accelerator: Any) -> TrainingDiverged:  # noqa: ANN401
-        """Keep what it happened with."""
-        path = self.folder / NOT_FINITE
-        if accelerator.is_main_process:
+    def _diverged(self, batch: Batch, rank: int, loss: torch.Tensor | None) -> TrainingDiverged:
+        """Keep what it happened with, in the process where it did."""
+        path = self.folder / (f"{rank}-{NOT_FINITE}" if rank else NOT_FINITE)
+        if loss is None or not torch.isfinite(loss).all():
             arrays = _arrays(batch, self.step + 1)
             atomically(path, lambda to: np.savez_compressed(to, **arrays))
+        what = "loss is" if loss is not None else "gradients are"
         msg = (
-            f"At step {self.step + 1} the loss is no number any more. What the model saw is kept "
-            f"in {path}, and the last state before it in the same folder. A lower learning rate, "
-            "clip_gradient, or float32 usually help."
+            f"At step {self.step + 1} the {what} no number any more, with "
+            f"{'; '.join(batch.origins[:3]) or 'this batch'}. What was seen is kept in {path}. "
+            "Begin again in another folder, with a lower learning rate, clip_gradient, or float32."
         )
         return TrainingDiverged(msg)
 
@@ -315,8 +339,9 @@ class _Draw:
         kind = kinds[int(chance.choice(len(kinds), p=shares / shares.sum()))]
         frames = recipe.frames if chance.random() < recipe.clips else 1
         prompted = [0, *(t for t in range(1, frames) if chance.random() < recipe.reprompt)]
-        if kind == "mask" and frames == 1:
-            kind = "box"  # a mask on a single image is its own result
+        if kind == "mask":  # where it is given it is the result, and nothing can be learnt
+            kind = "box" if frames == 1 else kind
+            prompted = prompted[: max(1, frames - 1)]
         together = self.at_once or len(numbers)
         for begin in range(0, len(numbers), together):
             part = numbers[begin : begin + together]
@@ -328,6 +353,7 @@ class _Draw:
                 [np.random.default_rng([self.seed, 4, number]) for number in part],
                 prompted,
                 at=recipe.loss.at,
+                smallest_px=recipe.smallest_px,
                 features=self.embeddings,
             )
             yield batch, len(part) / len(numbers), begin + together >= len(numbers)
@@ -345,14 +371,18 @@ def _moved(batch: Batch, device: torch.device) -> Batch:
     prompts = {t: Prompted(there(p.points), there(p.labels)) for t, p in batch.prompts.items()}
     features = None if batch.features is None else [there(level) for level in batch.features]
     masks, targets = there(batch.masks), there(batch.targets)
-    return Batch(there(batch.frames), masks, targets, prompts, batch.kind, features)
+    frames = there(batch.frames)
+    return Batch(frames, masks, targets, prompts, batch.kind, features, batch.origins)
 
 
 def _arrays(batch: Batch, step: int) -> dict[str, Any]:
     """A batch as numpy has it, to be looked at."""
     arrays: dict[str, Any] = {"masks": batch.masks.cpu().numpy(), "step": np.array(step)}
+    arrays["origins"] = np.array(batch.origins)
     if batch.frames is not None:
         arrays["frames"] = batch.frames.cpu().numpy()
+    for n, level in enumerate(batch.features or []):
+        arrays[f"features_{n}"] = level.cpu().numpy()
     for t, prompted in batch.prompts.items():
         if prompted.points is not None and prompted.labels is not None:
             arrays[f"points_{t}"] = prompted.points.cpu().numpy()

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own name for it
 from attrs import field, frozen
 
-from medsegany._validate import finite, one_of
+from medsegany._validate import not_negative, one_of
 
 _SMOOTH = 1e-5  # MONAI's default, as the released script uses it
 
@@ -26,8 +26,8 @@ class Loss:
     """
 
     every_token: bool = True
-    iou: float = field(default=1.0, validator=finite)
-    presence: float = field(default=1.0, validator=finite)
+    iou: float = field(default=1.0, validator=not_negative)
+    presence: float = field(default=1.0, validator=not_negative)
     at: Literal["decoder", "input"] = field(default="input", validator=one_of("decoder", "input"))
 
 

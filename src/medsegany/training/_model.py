@@ -70,7 +70,7 @@ class ClipModel(torch.nn.Module):
                     current_vision_pos_embeds=positions,
                     feat_sizes=sizes,
                     output_dict=banks,
-                    num_frames=_LONG,
+                    num_frames=max(_LONG, length),
                     run_mem_encoder=length > 1,
                     **asked,
                 )
@@ -135,13 +135,13 @@ class ClipModel(torch.nn.Module):
         single, several = per_mask[:, 0], per_mask[:, 1:].min(1).values
         # Where nothing is to be found, only the object score is asked for, as upstream does.
         mask_loss = single + several if self.loss.every_token else single
-        mask_loss = (mask_loss * there).sum() / there.sum().clamp(min=1)
+        mask_loss = (mask_loss * there).mean()
         total = mask_loss
         parts = {"mask": mask_loss.detach()}
         if self.loss.iou:
             wrong = (said.ious.float() - true_iou).abs()
             wrong = wrong.mean(1) if self.loss.every_token else wrong[:, 0]
-            iou_loss = (wrong * there).sum() / there.sum().clamp(min=1)
+            iou_loss = (wrong * there).mean()
             total = total + self.loss.iou * iou_loss
             parts["iou_error"] = iou_loss.detach()
         if self.loss.presence:

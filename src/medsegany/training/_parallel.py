@@ -1,5 +1,6 @@
 """Devices and processes, by Hugging Face's Accelerate."""
 
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
@@ -20,9 +21,12 @@ def accelerator_for(machine: Machine, batch: int) -> Any:  # noqa: ANN401 -- an 
     """
     accelerate = optional_import("accelerate", extra="train", purpose="train models")
     # Which parts of the model a batch needs depends on its prompts.
+    processes(machine)
     unused = accelerate.DistributedDataParallelKwargs(find_unused_parameters=True)
     try:
-        accelerator = accelerate.Accelerator(cpu=machine.device == "cpu", kwargs_handlers=[unused])
+        accelerator = accelerate.Accelerator(
+            cpu=machine.device == "cpu", mixed_precision="no", kwargs_handlers=[unused]
+        )
     except ValueError as error:  # it has one state for a process
         msg = (
             f"device={machine.device!r}, and this process has trained on another device before: "
@@ -58,4 +62,5 @@ def processes(machine: Machine) -> Any:  # noqa: ANN401 -- Accelerate's PartialS
         MissingDependency: Accelerate is not installed.
     """
     accelerate = optional_import("accelerate", extra="train", purpose="train models")
-    return accelerate.PartialState(cpu=machine.device == "cpu")
+    # While the main process reads hundreds of scans, or validates, the others wait.
+    return accelerate.PartialState(cpu=machine.device == "cpu", timeout=timedelta(days=1))

@@ -6,8 +6,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
-from medsegany._validate import at_least, finite
-from medsegany.errors import InvalidInput
+from medsegany._validate import at_least, not_negative
 from medsegany.prompts import box_from_mask
 from medsegany.types import Mask
 
@@ -15,13 +14,6 @@ PromptKind: TypeAlias = Literal["box", "point", "clicks", "mask"]
 """A box; one click inside; one to four clicks, inside and outside; the mask itself."""
 
 KINDS: tuple[PromptKind, ...] = get_args(PromptKind)
-
-
-def _not_negative(instance: object, attribute: object, value: float) -> None:
-    finite(instance, attribute, value)
-    if value < 0:
-        msg = f"{getattr(attribute, 'name', 'value')} is at least 0, got {value!r}."
-        raise InvalidInput(msg)
 
 
 @frozen
@@ -38,7 +30,7 @@ class BoxJitter:
     """
 
     outward_px: int = field(default=5, validator=at_least(0))
-    fraction: float = field(default=0.0, validator=_not_negative)
+    fraction: float = field(default=0.0, validator=not_negative)
     grid_px: int | None = field(default=None, validator=at_least(1, optional=True))
 
     def box(self, mask: Mask, size: int, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from math import cos, pi
 from typing import Any, Literal, TypeAlias, get_args
 
+import numpy as np
 from attrs import asdict, evolve, field, fields_dict, frozen
 
-from medsegany._validate import above_zero, at_least, finite, one_of
+from medsegany._validate import above_zero, at_least, not_negative, one_of, share
 from medsegany.errors import InvalidInput
 from medsegany.training._augment import Augmentation
 from medsegany.training._losses import Loss
@@ -18,11 +19,13 @@ Part: TypeAlias = Literal["image_encoder", "prompt_encoder", "mask_decoder", "me
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
-def _share(instance: object, attribute: Any, value: float) -> None:  # noqa: ANN401
-    finite(instance, attribute, value)
-    if not 0 <= value <= 1:
-        msg = f"{attribute.name} is a part of 1, got {value!r}."
-        raise InvalidInput(msg)
+def _above_zero_or_none(instance: object, attribute: object, value: float | None) -> None:
+    if value is not None:
+        above_zero(instance, attribute, value)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 -- numpy's numbers, among others
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _parts(_: object, __: object, value: tuple[str, ...]) -> None:
@@ -78,12 +81,12 @@ class Recipe:
     epochs: int = field(default=50, validator=at_least(1))
     batch: int = field(default=16, validator=at_least(1))
     learning_rate: float = field(default=1e-4, validator=above_zero)
-    weight_decay: float = field(default=0.01, validator=finite)
-    warmup: float = field(default=0.05, validator=_share)
+    weight_decay: float = field(default=0.01, validator=not_negative)
+    warmup: float = field(default=0.05, validator=share)
     decay: Literal["cosine", "constant"] = field(
         default="cosine", validator=one_of("cosine", "constant")
     )
-    clip_gradient: float | None = 1.0
+    clip_gradient: float | None = field(default=1.0, validator=_above_zero_or_none)
     shuffle: bool = True
     train: tuple[Part, ...] = field(
         default=("image_encoder", "mask_decoder", "memory"), converter=_as_parts, validator=_parts
@@ -95,24 +98,25 @@ class Recipe:
     jitter: BoxJitter = field(factory=lambda: BoxJitter(outward_px=0, fraction=0.05))
     augmentation: Augmentation | None = field(factory=Augmentation)
     frames: int = field(default=4, validator=at_least(1))
-    clips: float = field(default=0.5, validator=_share)
-    reprompt: float = field(default=0.1, validator=_share)
+    clips: float = field(default=0.5, validator=share)
+    reprompt: float = field(default=0.1, validator=share)
     smallest_px: int = field(default=20, validator=at_least(1))
     patience: int | None = field(default=10, validator=at_least(1, optional=True))
-    average: float = field(default=0.0, validator=_share)
+    average: float = field(default=0.0, validator=share)
 
     def rate(self, step: int, steps: int) -> float:
         """The learning rate of a step, counted from 0, of so many."""
+        highest = float(self.learning_rate)
         rising = max(1, round(self.warmup * steps))
         begin = min(1.0, (step + 1) / rising) if self.warmup else 1.0
         if self.decay == "constant":
-            return self.learning_rate * begin
+            return highest * begin
         gone = max(0, step - rising) / max(1, steps - rising)
-        return self.learning_rate * begin * (0.01 + 0.99 * (1 + cos(pi * min(1.0, gone))) / 2)
+        return highest * begin * (0.01 + 0.99 * (1 + cos(pi * min(1.0, gone))) / 2)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
-        return asdict(self)
+        return asdict(self, value_serializer=lambda _, __, value: _plain(value))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Recipe":

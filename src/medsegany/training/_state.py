@@ -43,10 +43,10 @@ def read_state(folder: Path, *, seed: int, recipe: dict[str, Any]) -> dict[str, 
     if content["seed"] != seed or content["recipe"] != recipe:
         found = {"seed": content["seed"], **content["recipe"]}
         asked = {"seed": seed, **recipe}
-        other = next(key for key in asked if found.get(key) != asked[key])
+        other = next(key for key in {**asked, **found} if found.get(key) != asked.get(key))
         msg = (
             f"{path.parent} was begun with {other}={found.get(other)!r}, and now it is "
-            f"{asked[other]!r}. Go on as it was begun, or take another folder."
+            f"{asked.get(other)!r}. Go on as it was begun, or take another folder."
         )
         raise CheckpointError(msg)
     return dict(content)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from medsegany.errors import InvalidInput
 from medsegany.io import PICTURES, ending, read_image, read_labels, read_npz, read_volume
-from medsegany.io._files import atomically, make_folder
-from medsegany.preprocess import AnyWindow, Window
+from medsegany.io._files import atomically, make_folder, write_text
+from medsegany.io._labels import whole_labels
+from medsegany.preprocess import AnyWindow, Window, check_stack
 from medsegany.progress import OnProgress, Progress, no_progress
 from medsegany.training._cases import TrainingCase
 from medsegany.volume import Volume
@@ -22,21 +23,34 @@ _ABOUT = "cases.json"
 
 @frozen(eq=False)
 class StoredCase:
-    """A case in memory-mapped arrays.
+    """A case in arrays on the disk, which are opened when they are looked into.
 
     Attributes:
         name: Of the case.
-        images: uint8 `(D, H, W)` or `(D, H, W, 3)`.
-        labels: `(D, H, W)`.
+        folder: Where its arrays lie.
+        source: What they were made of, in words.
         spacing_mm: (z, y, x).
         areas: Label -> pixels on each slice, `(D,)`.
     """
 
     name: str
-    images: NDArray[np.uint8] = field(repr=False)
-    labels: NDArray[Any] = field(repr=False)
+    folder: Path
+    source: str = field(repr=False)
     spacing_mm: tuple[float, float, float]
     areas: Mapping[int, NDArray[np.int64]] = field(repr=False)
+
+    # Not kept open: thousands of pictures would be more files than a process may have.
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """uint8 `(D, H, W)` or `(D, H, W, 3)`."""
+        images: NDArray[np.uint8] = np.load(self.folder / "images.npy", mmap_mode="r")
+        return images
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """`(D, H, W)`."""
+        labels: NDArray[Any] = np.load(self.folder / "labels.npy", mmap_mode="r")
+        return labels
 
 
 @frozen
@@ -46,7 +60,7 @@ class Counts:
     Attributes:
         cases: Number of cases.
         slices: Number of their slices or images.
-        empty_slices: Those without any object that is asked for; never drawn to be prompted.
+        empty_slices: Those without any object that is asked for.
         objects: Objects on slices: a label on a slice is one.
         too_small: Objects on slices with fewer pixels than the smallest that is taken; never
             prompted.
@@ -66,6 +80,7 @@ def store(
     folder: Path,
     *,
     window: AnyWindow | None,
+    frame: int | None = None,
     on_progress: OnProgress = no_progress,
 ) -> list[StoredCase]:
     """Read cases into arrays in a folder, or find them there from an earlier start.
@@ -75,6 +90,7 @@ def store(
         folder: Made when it is not there. What lies there is used again while the files have the
             same size and time, and the window is the same.
         window: For all; see `io.read_volume`.
+        frame: Which volume of 4D files.
         on_progress: Told of cases.
 
     Raises:
@@ -85,45 +101,47 @@ def store(
     found = []
     for done, case in enumerate(cases):
         on_progress(Progress("cases read", done, len(cases)))
-        found.append(_stored(case, folder / case.name, window))
+        found.append(_stored(case, folder / case.name, window, frame))
     on_progress(Progress("cases read", len(cases), len(cases)))
     return found
 
 
-def _stored(case: TrainingCase, folder: Path, window: AnyWindow | None) -> StoredCase:
-    source = _fingerprint(case, window)
-    if not (folder / _ABOUT).is_file() or json.loads((folder / _ABOUT).read_text()) != source:
+def _stored(
+    case: TrainingCase, folder: Path, window: AnyWindow | None, frame: int | None
+) -> StoredCase:
+    source, about = json.dumps(_fingerprint(case, window, frame)), folder / _ABOUT
+    if not about.is_file() or about.read_text("utf-8") != source:
         make_folder(folder)
-        images, labels, spacing = _read(case, window)
+        about.unlink(missing_ok=True)  # it describes what is there, and comes last
+        images, labels, spacing = _read(case, window, frame)
         atomically(folder / "images.npy", lambda path: np.save(path, images))
         atomically(folder / "labels.npy", lambda path: np.save(path, labels))
         atomically(folder / "spacing.npy", lambda path: np.save(path, np.array(spacing)))
-        # Last: what it describes is there.
-        text = json.dumps(source)
-        atomically(folder / _ABOUT, lambda path: path.write_text(text, "utf-8"))  # type: ignore[arg-type]
-    images, labels = (np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("images", "labels"))
+        write_text(about, source)
     z, y, x = np.load(folder / "spacing.npy").tolist()
-    return StoredCase(case.name, images, labels, (z, y, x), _areas(labels))
+    areas = _areas(np.load(folder / "labels.npy", mmap_mode="r"))
+    return StoredCase(case.name, folder, source, (z, y, x), areas)
 
 
-def _fingerprint(case: TrainingCase, window: AnyWindow | None) -> dict[str, Any]:
+def _fingerprint(case: TrainingCase, window: AnyWindow | None, frame: int | None) -> dict[str, Any]:
     files = [case.image] if case.labels is None else [case.image, case.labels]
     return {
         "files": [[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files],
         "window": list(astuple(window)) if isinstance(window, Window) else window,
+        "frame": frame,
     }
 
 
 def _read(
-    case: TrainingCase, window: AnyWindow | None
+    case: TrainingCase, window: AnyWindow | None, frame: int | None
 ) -> tuple[NDArray[np.uint8], NDArray[Any], tuple[float, float, float]]:
     if ending(case.image) in PICTURES:
-        image = read_image(case.image, window=window)
+        image = read_image(case.image, window=window, frame=frame)
         assert case.labels is not None
         labels = read_labels(case.labels, like=image).labels
         return image[None], labels.reshape(1, *image.shape[:2]), (1.0, 1.0, 1.0)
-    volume = read_volume(case.image, window=window)
-    return volume.voxels, _labels_of(case, volume), volume.spacing_mm
+    volume = read_volume(case.image, window=window, frame=frame)
+    return check_stack(volume), _labels_of(case, volume), volume.spacing_mm
 
 
 def _labels_of(case: TrainingCase, volume: Volume) -> NDArray[Any]:
@@ -133,13 +151,16 @@ def _labels_of(case: TrainingCase, volume: Volume) -> NDArray[Any]:
     if labels is None:
         msg = f"{case.image} holds no 'gts': there is nothing to learn from it."
         raise InvalidInput(msg)
-    return labels
+    return whole_labels(labels, case.image)
 
 
 def _areas(labels: NDArray[Any]) -> dict[int, NDArray[np.int64]]:
-    most = int(labels.max(initial=0)) + 1
-    counts = np.stack([np.bincount(part.ravel(), minlength=most) for part in labels])
-    return {n: counts[:, n] for n in range(1, most) if counts[:, n].any()}
+    found: dict[int, NDArray[np.int64]] = {}
+    for k, part in enumerate(labels):
+        for label, pixels in zip(*np.unique(part, return_counts=True), strict=True):
+            if label:
+                found.setdefault(int(label), np.zeros(len(labels), np.int64))[k] = pixels
+    return dict(sorted(found.items()))
 
 
 def count(
@@ -162,10 +183,11 @@ def count(
         raise InvalidInput(msg)
     slices = empty = objects = small = 0
     for case in cases:
-        areas = np.stack([case.areas.get(n, np.zeros(len(case.labels), int)) for n in names])
+        depth = len(case.images)
+        slices += depth
+        areas = np.stack([np.zeros(depth, int), *(case.areas[n] for n in names if n in case.areas)])
         taken = areas >= smallest_px
-        slices += taken.shape[1]
-        empty += int((~taken.any(0)).sum())
+        empty += int((areas == 0).all(0).sum())
         objects += int(taken.sum())
         small += int(((areas > 0) & ~taken).sum())
     if not objects:

@@ -32,7 +32,7 @@ def validation(
         cases: The validation cases.
         labels: Those that are asked for.
         smallest_px: Pixels that an object needs on a slice to be prompted there.
-        at_most: How many slices are looked at, chosen by chance from the seed.
+        at_most: How many slices are looked at, at least 1, chosen by chance from the seed.
         clips: Whether objects are carried through eight slices as well.
         box_hint: See `Sam2Segmenter.box_hint`.
         precision: What it computes in; None for float32.
@@ -58,9 +58,10 @@ def validation(
             "or without validation."
         )
         raise InvalidInput(msg)
-    chosen = np.random.default_rng([seed, 5]).permutation(len(places))[:at_most]
-    picked = [places[n] for n in sorted(chosen.tolist())]
-    stacks = [(case, k) for case, k in picked if len(case.images) > 1][: max(1, at_most // _CLIP)]
+    chosen = np.random.default_rng([seed, 5]).permutation(len(places))[:at_most].tolist()
+    picked = [places[n] for n in sorted(chosen)]
+    stacks = [places[n] for n in chosen if len(places[n][0].images) > 1]
+    stacks = stacks[: max(1, at_most // _CLIP)]
 
     def measure(upstream: SAM2VideoPredictor) -> Mapping[str, float]:
         segmenter = Sam2Segmenter(
@@ -80,7 +81,10 @@ def validation(
         alone = _mean(prompted)
         if not clips or not stacks:
             return {"dsc": alone, "prompted_dsc": alone}
-        carried = _mean(_carried(segmenter, stacks, labels, smallest_px))
+        scores = _carried(segmenter, stacks, labels, smallest_px)
+        if not scores:  # objects of one slice
+            return {"dsc": alone, "prompted_dsc": alone}
+        carried = _mean(scores)
         return {"dsc": (alone + carried) / 2, "prompted_dsc": alone, "tracked_dsc": carried}
 
     return measure
@@ -117,4 +121,4 @@ def _carried(
 
 
 def _mean(scores: Mapping[int, Sequence[float]]) -> float:
-    return fmean(fmean(values) for values in scores.values()) if scores else float("nan")
+    return fmean(fmean(values) for values in scores.values())

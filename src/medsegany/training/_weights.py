@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -38,6 +39,15 @@ def part_of(parameter: str) -> Part:
     if parameter.startswith("sam_prompt_encoder."):
         return "prompt_encoder"
     return "mask_decoder" if parameter.startswith("sam_mask_decoder.") else "memory"
+
+
+def hash_of(upstream: SAM2VideoPredictor) -> str:
+    """Which weights these are, and for which size of images: a SHA-256."""
+    found = sha256(str(upstream.image_size).encode())
+    for name, value in sorted(upstream.state_dict().items()):
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def copied(upstream: SAM2VideoPredictor) -> State:
