@@ -115,11 +115,13 @@ def main() -> None:
     options.add_argument("runs", type=Path, help="Where stages are kept.")
     options.add_argument("--stage", type=int, choices=list(STAGES), required=True)
     options.add_argument("--weights", type=Path, help="To begin with, instead of the last stage's.")
+    options.add_argument("--steps", type=int, help="Instead of the stage's own, in hundreds.")
     options.add_argument("--minutes", type=float)
     options.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = options.parse_args()
     torch.set_num_threads(given.threads)
     stage = STAGES[given.stage]
+    steps = given.steps or stage.steps
     begin = given.weights or given.runs / f"stage-{given.stage - 1}" / "best.safetensors"
     if given.stage == 1 and given.weights is None:
         model = tiny_sam2(0, image_size=stage.image_size)
@@ -132,16 +134,16 @@ def main() -> None:
     size = min(192, stage.image_size + 16)
     clips = Mixed(real, Synthetic(given.stage, size), given.stage, stage.recipe.batch * 100)
     with Bar() as bar:
-        task = bar.add_task(f"stage {given.stage}", total=stage.steps)
+        task = bar.add_task(f"stage {given.stage}", total=steps)
         outcome = train(
             model,
             clips,
-            evolve(stage.recipe, epochs=stage.steps // 100),
+            evolve(stage.recipe, epochs=steps // 100),
             given.runs / f"stage-{given.stage}",
             seed=given.stage,
             box_hint=True,
             validate=validation(seen),
-            validate_every=250,
+            validate_every=200,
             minutes=given.minutes,
             on_progress=lambda p: bar.update(task, completed=p.done, description=p.stage),
         )

@@ -19,6 +19,7 @@ from rich.progress import (
 from medsegany.cli import _common as common
 from medsegany.cli._common import NotUnderstood, err, out
 from medsegany.errors import FileError, InvalidInput
+from medsegany.metrics import FLARE22_LABELS
 from medsegany.progress import Progress
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ def finetune(
     labels: _Labels = None,
     patients: _Patients = None,
     objects: Annotated[
-        str | None, typer.Option("--objects", metavar="L,...", help="Only these: 1=liver,2=kidney.")
+        str | None,
+        typer.Option(
+            "--objects", metavar="L,...", help="Only these: 1=liver,2=kidney; or flare22."
+        ),
     ] = None,
     window: common.WindowOption = None,
     frame: common.Frame = None,
@@ -264,6 +268,8 @@ def _recipe(text: str) -> "Recipe":
 def _objects(text: str | None) -> dict[int, str] | None:
     if text is None:
         return None
+    if text == "flare22":  # the paper's twelve: its script leaves the duodenum out
+        return {n: name for n, name in FLARE22_LABELS.items() if name != "duodenum"}
     found = {}
     for word in text.split(","):
         number, _, name = word.partition("=")
