@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from attrs import asdict, astuple, evolve, field, frozen
+from attrs import evolve, field, frozen
 from safetensors.torch import load_file
 
 from medsegany._validate import whole
@@ -15,10 +15,11 @@ from medsegany.backends.sam2 import Sam2Segmenter
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io import read_labels
 from medsegany.io._files import make_folder, write_text
-from medsegany.preprocess import AnyWindow, Window
+from medsegany.preprocess import AnyWindow
 from medsegany.progress import OnProgress, no_progress
 from medsegany.protocols import Segmenter
 from medsegany.registry import load, models, save
+from medsegany.training._about import About
 from medsegany.training._card import card
 from medsegany.training._cases import Split, TrainingCase, split_cases
 from medsegany.training._embeddings import StoredEmbeddings
@@ -29,9 +30,9 @@ from medsegany.training._recipe import Machine, Recipe
 from medsegany.training._source import CaseClips
 from medsegany.training._store import Counts, StoredCase, count, store
 from medsegany.training._validate import validation
-from medsegany.training._weights import BEST, hash_of
+from medsegany.training._weights import BEST
 
-MODEL, RUN, SPLIT = "model", "run.json", "split.json"
+MODEL, SPLIT = "model", "split.json"
 
 
 @frozen
@@ -112,7 +113,7 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
     whole(validate_on, 1, "validate_on")
     process = processes(machine)
     segmenter = _as_sam2(base, machine)
-    came_from = _About.of(base, segmenter, window, frame)
+    came_from = About.of(base, segmenter, window, frame)
     with process.main_process_first():  # the others find the files that it makes
         make_folder(folder)
         came_from.refuse_another(folder)
@@ -236,66 +237,6 @@ def _the_split(
     chosen.check(cases)
     patients = {case.name: case.patient for case in cases}
     return evolve(chosen, patients=patients)
-
-
-@frozen
-class _About:
-    """What a run is begun with, and goes on with.
-
-    Attributes:
-        base: What `load` takes for the model.
-        image_size: What it looks at.
-        weights: Their hash.
-        window: Of the images.
-        frame: Of 4D files.
-    """
-
-    base: str
-    image_size: int
-    weights: str
-    window: str | list[float] | None
-    frame: int | None
-
-    @classmethod
-    def of(
-        cls,
-        base: Segmenter | str | Path,
-        segmenter: Sam2Segmenter,
-        window: AnyWindow | None,
-        frame: int | None,
-    ) -> "_About":
-        """Of a call of `finetune`."""
-        there = not isinstance(base, Segmenter) and Path(base).exists()
-        return cls(
-            str(Path(str(base)).resolve()) if there else segmenter.name,
-            int(segmenter.upstream.image_size),
-            hash_of(segmenter.upstream),
-            list(astuple(window)) if isinstance(window, Window) else window,
-            frame,
-        )
-
-    def refuse_another(self, folder: Path) -> None:
-        """A folder that was begun with something else.
-
-        Raises:
-            InvalidInput: With what differs.
-        """
-        path = folder / RUN
-        if not path.is_file():
-            return
-        found = json.loads(path.read_text("utf-8"))
-        for key, value in asdict(self).items():
-            if found.get(key) != value:
-                msg = (
-                    f"{folder} was begun with {key} {found.get(key)!r}, and now it is {value!r}. "
-                    "Go on as it was begun, or take another folder."
-                )
-                raise InvalidInput(msg)
-
-    def write(self, folder: Path, labels: Mapping[int, str]) -> None:
-        """Write it down, with the names of labels."""
-        words = {**asdict(self), "labels": {str(n): name for n, name in labels.items()}}
-        write_text(folder / RUN, json.dumps(words, indent=2) + "\n")
 
 
 def _fitting(recipe: Recipe, machine: Machine, cases: Sequence[StoredCase]) -> Recipe:

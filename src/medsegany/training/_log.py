@@ -51,6 +51,7 @@ class Log:
     def measured(self, step: int, found: Mapping[str, float]) -> None:
         """What a validation after this step gave: a row of its own."""
         self.add({"step": step, **found})
+        self._file.flush()  # for whoever looks on
 
     def flush(self) -> None:
         """To the disk."""

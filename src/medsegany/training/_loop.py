@@ -1,7 +1,7 @@
 """The loop that trains: visible, resumable, and the same in one process or in several."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from math import ceil, isfinite
 from pathlib import Path
@@ -17,8 +17,9 @@ from medsegany.backends.sam2 import SAM2VideoPredictor
 from medsegany.errors import InvalidInput, OutOfMemory, TrainingDiverged
 from medsegany.io._files import atomically, make_folder
 from medsegany.progress import OnProgress, Progress, no_progress
-from medsegany.training._batches import Batch, Embeddings, Prompted, as_batch
+from medsegany.training._batches import Batch, Embeddings, Prompted
 from medsegany.training._clips import Clips
+from medsegany.training._draw import Draw
 from medsegany.training._log import Log
 from medsegany.training._model import ClipModel
 from medsegany.training._parallel import accelerator_for, agreed, everywhere_finite
@@ -115,14 +116,14 @@ def train(  # noqa: PLR0913 -- what a run is made of
     begun, folder = time.monotonic(), Path(folder)
     seed, save_every = whole(seed, 0, "seed"), whole(save_every, 1, "save_every")
     per_epoch = ceil(len(clips) / recipe.batch)
-    steps, validate_every = recipe.epochs * per_epoch, validate_every or per_epoch
-    whole(validate_every, 1, "validate_every")
+    steps = recipe.epochs * per_epoch
+    between = per_epoch if validate_every is None else whole(validate_every, 1, "validate_every")
     accelerator = accelerator_for(machine, recipe.batch)
     if accelerator.is_main_process:
         make_folder(folder)
     accelerator.wait_for_everyone()
     run = _begin(upstream, recipe, folder, seed, machine, accelerator, box_hint, embeddings)
-    draw = _Draw(clips, recipe, seed, upstream.image_size, embeddings, machine.at_once)
+    draw = Draw(clips, recipe, seed, upstream.image_size, embeddings, machine.at_once)
     log = Log(folder, run.step, tensorboard=tensorboard) if accelerator.is_main_process else None
     try:
         if validate is not None and run.step == 0:  # what there is before anything is learnt
@@ -135,7 +136,7 @@ def train(  # noqa: PLR0913 -- what a run is made of
                 last = run.step == steps
                 if log is not None:
                     log.add(row)
-                if validate is not None and (run.step % validate_every == 0 or last):
+                if validate is not None and (run.step % between == 0 or last):
                     run.measure(validate, accelerator, log)
                 late = minutes is not None and time.monotonic() - begun > 60 * minutes
                 if agreed(accelerator, late) and not (last or run.why):
@@ -235,7 +236,7 @@ class _Run:
         """Whether a state is due: weights in the folder that are the best belong to one, too."""
         return self.step % every == 0 or last or bool(self.why) or self.best_step == self.step
 
-    def learn(self, draw: "_Draw", rate: float, accelerator: Any) -> dict[str, float]:  # noqa: ANN401
+    def learn(self, draw: Draw, rate: float, accelerator: Any) -> dict[str, float]:  # noqa: ANN401
         """One step of the optimiser, on one batch; returns its row of the log."""
         began, rank = time.monotonic(), accelerator.process_index
         # All that is by chance comes from the seed and the step, so nothing else is to be kept.
@@ -315,48 +316,6 @@ class _Run:
             "Begin again in another folder, with a lower learning rate, clip_gradient, or float32."
         )
         return TrainingDiverged(msg)
-
-
-@frozen(eq=False)
-class _Draw:
-    """What a step sees: a function of the seed and of numbers, whatever was drawn before."""
-
-    clips: Clips
-    recipe: Recipe
-    seed: int
-    size: int
-    embeddings: Embeddings | None
-    at_once: int | None
-
-    def batches(self, step: int, rank: int, ranks: int) -> Iterator[tuple[Batch, float, bool]]:
-        """This process's parts of the batch, the share of each, and whether it is the last."""
-        recipe, size = self.recipe, self.recipe.batch
-        numbers = range(step * size + rank, (step + 1) * size, ranks)
-        # The same for all parts and processes: what has gradients is the same, too.
-        chance = np.random.default_rng([self.seed, 3, step])
-        kinds = list(recipe.prompts)
-        shares = np.array([recipe.prompts[kind] for kind in kinds], float)
-        kind = kinds[int(chance.choice(len(kinds), p=shares / shares.sum()))]
-        frames = recipe.frames if chance.random() < recipe.clips else 1
-        prompted = [0, *(t for t in range(1, frames) if chance.random() < recipe.reprompt)]
-        if kind == "mask":  # where it is given it is the result, and nothing can be learnt
-            kind = "box" if frames == 1 else kind
-            prompted = prompted[: max(1, frames - 1)]
-        together = self.at_once or len(numbers)
-        for begin in range(0, len(numbers), together):
-            part = numbers[begin : begin + together]
-            batch = as_batch(
-                [self.clips.clip(number, frames) for number in part],
-                self.size,
-                kind,
-                recipe.jitter,
-                [np.random.default_rng([self.seed, 4, number]) for number in part],
-                prompted,
-                at=recipe.loss.at,
-                smallest_px=recipe.smallest_px,
-                features=self.embeddings,
-            )
-            yield batch, len(part) / len(numbers), begin + together >= len(numbers)
 
 
 def _chance(*what: int) -> int:

@@ -1,0 +1,76 @@
+"""What a run is begun with, written down in its folder."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import asdict, astuple, frozen
+
+from medsegany.backends.sam2 import Sam2Segmenter
+from medsegany.errors import InvalidInput
+from medsegany.io._files import write_text
+from medsegany.preprocess import AnyWindow, Window
+from medsegany.protocols import Segmenter
+from medsegany.training._weights import hash_of
+
+RUN = "run.json"
+
+
+@frozen
+class About:
+    """What a run is begun with, and goes on with.
+
+    Attributes:
+        base: What `load` takes for the model.
+        image_size: What it looks at.
+        weights: Their hash.
+        window: Of the images.
+        frame: Of 4D files.
+    """
+
+    base: str
+    image_size: int
+    weights: str
+    window: str | list[float] | None
+    frame: int | None
+
+    @classmethod
+    def of(
+        cls,
+        base: Segmenter | str | Path,
+        segmenter: Sam2Segmenter,
+        window: AnyWindow | None,
+        frame: int | None,
+    ) -> "About":
+        """Of a call of `finetune`."""
+        there = not isinstance(base, Segmenter) and Path(base).exists()
+        return cls(
+            str(Path(str(base)).resolve()) if there else segmenter.name,
+            int(segmenter.upstream.image_size),
+            hash_of(segmenter.upstream),
+            list(astuple(window)) if isinstance(window, Window) else window,
+            frame,
+        )
+
+    def refuse_another(self, folder: Path) -> None:
+        """A folder that was begun with something else.
+
+        Raises:
+            InvalidInput: With what differs.
+        """
+        path = folder / RUN
+        if not path.is_file():
+            return
+        found = json.loads(path.read_text("utf-8"))
+        for key, value in asdict(self).items():
+            if found.get(key) != value:
+                msg = (
+                    f"{folder} was begun with {key} {found.get(key)!r}, and now it is {value!r}. "
+                    "Go on as it was begun, or take another folder."
+                )
+                raise InvalidInput(msg)
+
+    def write(self, folder: Path, labels: Mapping[int, str]) -> None:
+        """Write it down, with the names of labels."""
+        words = {**asdict(self), "labels": {str(n): name for n, name in labels.items()}}
+        write_text(folder / RUN, json.dumps(words, indent=2) + "\n")
