@@ -96,6 +96,18 @@ def window_of(text: str | None) -> AnyWindow | None:
         raise NotUnderstood(msg) from error
 
 
+def labels_of(text: str, option: str) -> dict[int, str]:
+    """Labels, and names for some of them, from words such as "1,2,13" or "1=liver,2=kidney"."""
+    found = {}
+    for word in text.split(","):
+        number, _, name = word.partition("=")
+        if not number.strip().isdecimal():
+            msg = f"{option} {text}: numbers are needed, such as 1,2,13 or 1=liver,2=kidney."
+            raise NotUnderstood(msg)
+        found[int(number)] = name
+    return found
+
+
 @contextmanager
 def bar(what: str) -> Iterator[OnProgress]:
     """How far it is, on standard error; nothing where that is no terminal."""

@@ -83,7 +83,7 @@ def evaluate(
     options = Options(
         metric or (["dsc"] if tolerance is None and preset is None else ["dsc", "nsd"]),
         _tolerance(tolerance),
-        _labels(labels),
+        None if labels is None else common.labels_of(labels, "--labels"),
         preset,
     )
     if as_csv is not None and as_csv.exists() and not overwrite:
@@ -131,19 +131,6 @@ def _tolerance(text: str | None) -> Tolerance | None:
         msg = f"--tolerance {text}: millimetres are needed, such as 2, or 1,2,5, or 1=5,2=3."
         raise NotUnderstood(msg) from error
     return several if len(several) > 1 else several[0]
-
-
-def _labels(text: str | None) -> dict[int, str] | None:
-    if text is None:
-        return None
-    found = {}
-    for word in text.split(","):
-        number, _, name = word.partition("=")
-        if not number.strip().isdecimal():
-            msg = f"--labels {text}: numbers are needed, such as 1,2,13 or 1=liver,2=kidney."
-            raise NotUnderstood(msg)
-        found[int(number)] = name
-    return found
 
 
 def _refuse_words(options: Options) -> None:

@@ -270,14 +270,7 @@ def _objects(text: str | None) -> dict[int, str] | None:
         return None
     if text == "flare22":  # the paper's twelve: its script leaves the duodenum out
         return {n: name for n, name in FLARE22_LABELS.items() if name != "duodenum"}
-    found = {}
-    for word in text.split(","):
-        number, _, name = word.partition("=")
-        if not number.strip().isdecimal():
-            msg = f"--objects {text}: numbers are needed, such as 1,2,13 or 1=liver,2=kidney."
-            raise NotUnderstood(msg)
-        found[int(number)] = name
-    return found
+    return common.labels_of(text, "--objects")
 
 
 class _bar:  # noqa: N801 -- used as a function
