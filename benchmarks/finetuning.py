@@ -17,6 +17,7 @@ from medsegany.benchmark import table5
 from medsegany.training import (
     PAPER,
     RELEASED,
+    Augmentation,
     Loss,
     Machine,
     Recipe,
@@ -26,12 +27,14 @@ from medsegany.training import (
 
 DEFAULT = Recipe()
 IMAGES = evolve(DEFAULT, frames=1, clips=0.0)  # clips take most of the time
+LITTLE = Augmentation(degrees=5, scale=1.1, shear_degrees=0, intensity=0.1, noise=2, blur=0)
 VARIANTS = {
     "default": DEFAULT,
     "images only": IMAGES,
     "paper": PAPER,
     "released": RELEASED,
-    "images only, no augmentation": evolve(IMAGES, augmentation=None),
+    "images only, augmented": evolve(IMAGES, augmentation=Augmentation()),
+    "images only, augmented a little": evolve(IMAGES, augmentation=LITTLE),
     "images only, first token only": evolve(IMAGES, loss=Loss(every_token=False)),
     "images only, compared at the decoder": evolve(IMAGES, loss=Loss(at="decoder")),
     "images only, constant rate": evolve(IMAGES, warmup=0.0, decay="constant"),

@@ -17,7 +17,7 @@ from medsegany import Box
 from medsegany.backends.sam2 import Sam2Segmenter
 from medsegany.errors import FileError, InvalidInput
 from medsegany.testing.models import tiny_sam2
-from medsegany.training import Machine, Recipe, Split, find_cases, finetune, read_log
+from medsegany.training import Augmentation, Machine, Recipe, Split, find_cases, finetune, read_log
 from medsegany.training._batches import as_input
 from medsegany.training._embeddings import StoredEmbeddings
 from medsegany.training._source import CaseClips
@@ -170,7 +170,10 @@ def test_stored_features_are_those_of_the_encoder(folder, tmp_path):
     ("change", "words"),
     [
         ({}, "embed_once is for an image encoder that is not trained"),
-        ({"train": ("mask_decoder",)}, "embed_once looks at images as they are"),
+        (
+            {"train": ("mask_decoder",), "augmentation": Augmentation()},
+            "embed_once looks at images as they are",
+        ),
     ],
 )
 def test_embed_once_says_what_contradicts_it(folder, tmp_path, change, words):

@@ -66,6 +66,9 @@ def finetune(
     images_only: Annotated[
         bool, typer.Option("--images-only", help="No clips: the memory is not trained.")
     ] = False,
+    augment: Annotated[
+        bool, typer.Option("--augment", help="Images turned, scaled, mirrored, shaded, noisier.")
+    ] = False,
     split: Annotated[
         Path | None, typer.Option(metavar="JSON", help="Who is for what: train, validation, test.")
     ] = None,
@@ -115,18 +118,16 @@ def finetune(
         "epochs": epochs,
         "batch": batch,
         "learning_rate": learning_rate,
+        "augmentation": training.Augmentation() if augment else None,
         "train": None if train is None else tuple(train.split(",")),
     }
     if images_only:
         changes |= {"frames": 1, "clips": 0.0}
     if embed_once:
-        changes |= {"train": changes["train"] or ("mask_decoder",), "augmentation": None}
+        changes |= {"train": changes["train"] or ("mask_decoder",)}
         changes |= {} if train else {"frames": 1, "clips": 0.0}
-    kept = {
-        k: v for k, v in changes.items() if v is not None or (k == "augmentation" and embed_once)
-    }
     try:
-        chosen = evolve(chosen, **kept)
+        chosen = evolve(chosen, **{k: v for k, v in changes.items() if v is not None})
         machine = training.Machine(device, precision, at_once, recompute, embed_once)
     except InvalidInput as error:
         raise NotUnderstood(str(error)) from error

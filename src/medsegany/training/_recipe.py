@@ -68,7 +68,8 @@ class Recipe:
         loss: What is asked of the decoder.
         prompts: Kind of prompt -> how often it is drawn.
         jitter: How loose boxes are.
-        augmentation: How images are changed; None for not at all.
+        augmentation: How images are changed; None, the default, for not at all: in a few epochs
+            on a few dozen scans it cost more than it gave (see "Fine-tuning" in the documentation).
         frames: Length of clips for the memory; 1 for no clips.
         clips: Part of the batches that are clips; the others are single images.
         reprompt: How often another frame of a clip is prompted, too.
@@ -96,7 +97,7 @@ class Recipe:
         factory=lambda: {"box": 0.8, "point": 0.1, "clicks": 0.1}, validator=_shares
     )
     jitter: BoxJitter = field(factory=lambda: BoxJitter(outward_px=0, fraction=0.05))
-    augmentation: Augmentation | None = field(factory=Augmentation)
+    augmentation: Augmentation | None = None
     frames: int = field(default=4, validator=at_least(1))
     clips: float = field(default=0.5, validator=share)
     reprompt: float = field(default=0.1, validator=share)
