@@ -338,3 +338,18 @@ def test_negative_labels_are_refused_by_name(tmp_path):
     np.savez(tmp_path / "a.npz", imgs=np.zeros((2, 8, 8), np.uint8), gts=labels)
     with pytest.raises(FileError, match=r"a\.npz"):
         store(find_cases(tmp_path), tmp_path / "s", window=None)
+
+
+def test_a_part_of_the_base_is_kept(folder, tmp_path):
+    """Half way: each weight is the mean of both. It is asked for afterwards, and trains nothing."""
+    recipe = evolve(RECIPE, frames=1, clips=0.0)
+    whole = finetune(base(), find_cases(folder), tmp_path, recipe=recipe, validate_on=2)
+    best = load_file(tmp_path / "best.safetensors")
+    half = finetune(base(), find_cases(folder), tmp_path, recipe=recipe, validate_on=2, keep=0.5)
+    assert half.outcome == whole.outcome
+    before, found = base().upstream.state_dict(), load_file(half.model / "model.safetensors")
+    name = "sam_mask_decoder.iou_token.weight"
+    torch.testing.assert_close(found[name], (before[name] + best[name]) / 2)
+    assert "0.5 of the base" in (half.model / "README.md").read_text()
+    with pytest.raises(InvalidInput, match="keep is a part of the base, from 0 to below 1, got 1"):
+        finetune(base(), find_cases(folder), tmp_path, recipe=recipe, keep=1)

@@ -94,6 +94,9 @@ def finetune(
         float | None, typer.Option(help="Stop after this time; the same command goes on.")
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write its events.")] = False,
+    keep: Annotated[
+        float, typer.Option(help="Part of the base in the result: 0.5 forgets less, gains less.")
+    ] = 0.0,
     name: Annotated[str, typer.Option(help="Of the model; without it that of the folder.")] = "",
     licence: Annotated[str, typer.Option(help="Of the new weights.")] = "",
     source: Annotated[
@@ -146,6 +149,7 @@ def finetune(
             name=name,
             licence=licence,
             data=source,
+            keep=keep,
             seed=seed,
             validate_every=validate_every,
             save_every=save_every,

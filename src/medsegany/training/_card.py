@@ -22,6 +22,7 @@ def card(  # noqa: PLR0913 -- all that there is to say
     window: str,
     seed: int,
     data: str,
+    keep: float = 0.0,
 ) -> str:
     """A model card, as Markdown."""
     names = ", ".join(f"{n} {word}".strip() for n, word in labels.items())
@@ -47,6 +48,10 @@ def card(  # noqa: PLR0913 -- all that there is to say
         if split.validation
         else f"The weights are those of the last step, {outcome.step}: there was no validation."
     )
+    if keep:
+        chosen += (
+            f" A part of {keep:g} of the base was then mixed into them, for other organs' sake."
+        )
     return f"""# {name}
 
 Trained by medsegany from {base}. For research; not a medical device, and not for clinical use.

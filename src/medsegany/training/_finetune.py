@@ -30,7 +30,7 @@ from medsegany.training._recipe import Machine, Recipe
 from medsegany.training._source import CaseClips
 from medsegany.training._store import Counts, StoredCase, count, store
 from medsegany.training._validate import validation
-from medsegany.training._weights import BEST
+from medsegany.training._weights import BEST, between, copied
 
 MODEL, SPLIT = "model", "split.json"
 
@@ -68,6 +68,7 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
     name: str = "",
     licence: str = "",
     data: str = "",
+    keep: float = 0.0,
     seed: int = 0,
     validate_every: int | None = None,
     validate_on: int = 64,
@@ -94,6 +95,10 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         name: Of the model; without one it is that of the folder.
         licence: Of the new weights; without one it is that of the base.
         data: Where the cases come from and under which licence, for the model card.
+        keep: Part of the base in the weights that are written: 0.5 is half way between both, which
+            forgets less of other organs and gains less with the new one (Wortsman et al., 2022,
+            "Robust fine-tuning of zero-shot models"). The same call with another value writes the
+            model anew, and trains nothing.
         seed: Of everything that is by chance.
         validate_every: After so many steps; None for once an epoch.
         validate_on: How many slices of the validation cases are looked at.
@@ -111,6 +116,9 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
     """
     begun, folder = time.monotonic(), Path(folder).resolve()
     whole(validate_on, 1, "validate_on")
+    if not 0 <= keep < 1:
+        msg = f"keep is a part of the base, from 0 to below 1, got {keep!r}."
+        raise InvalidInput(msg)
     process = processes(machine)
     segmenter = _as_sam2(base, machine)
     came_from = About.of(base, segmenter, window, frame)
@@ -144,6 +152,7 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         shuffle=recipe.shuffle,
         augmentation=recipe.augmentation,
     )
+    before = copied(segmenter.upstream) if keep else {}
     outcome = train(
         segmenter.upstream,
         clips,
@@ -179,7 +188,7 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
     if model is None:
         process.wait_for_everyone()
         return FineTuned(folder, None, outcome, split, counts)
-    segmenter.upstream.load_state_dict(load_file(folder / BEST))
+    segmenter.upstream.load_state_dict(between(load_file(folder / BEST), before, keep))
     text = card(
         name or folder.name,
         base=segmenter.name,
@@ -192,6 +201,7 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         window=str(window or "none: values as stored, or percentiles"),
         seed=seed,
         data=data,
+        keep=keep,
     )
     _write_model(segmenter, model, name or folder.name, licence or _licence_of(base), text)
     process.wait_for_everyone()

@@ -55,6 +55,18 @@ def copied(upstream: SAM2VideoPredictor) -> State:
     return {name: value.detach().clone() for name, value in upstream.state_dict().items()}
 
 
+def between(tuned: State, base: State, keep: float) -> State:
+    """Weights on the way from `tuned` back to `base`; a part `keep` of the way."""
+    if not keep:
+        return tuned
+    return {
+        name: torch.lerp(value, base[name].to(value), keep)
+        if value.dtype.is_floating_point
+        else value
+        for name, value in tuned.items()
+    }
+
+
 def follow(average: State, upstream: SAM2VideoPredictor, keep: float, step: int) -> None:
     """A step of the average, which forgets the first weights sooner than later ones."""
     keep = min(keep, (1 + step) / (10 + step))
