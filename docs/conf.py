@@ -162,7 +162,8 @@ _HOMES = {
         "Augmentation BoxJitter Clip Clips Counts Embeddings FineTuned Loss Machine Outcome Part "
         "PromptKind Recipe Split TrainingCase Validate"
     ),
-    "medsegany.benchmark": "Cell Table5",
+    "medsegany.backends.sam2": "Crop",
+    "medsegany.benchmark": "Cell EllipseSegmenter Table5",
     "medsegany.errors": (
         "CheckpointError DownloadError FileError InvalidGeometry InvalidImage InvalidInput "
         "InvalidPrompt "

@@ -80,7 +80,7 @@ class ClassicalEmbedded(Embedded):
         if asked.box is not None:
             # A box says where the object ends: what leaks out of it is cut, or it would be carried
             # on and grow from slice to slice.
-            found = _contour(small, _ellipse(asked.box, y, x)) & _inside(asked.box, y, x)
+            found = _contour(small, ellipse(asked.box, y, x)) & _inside(asked.box, y, x)
             found = _with_points(found, asked.points, y, x)
         else:
             found = _walk(small, asked.points, y, x)
@@ -88,7 +88,7 @@ class ClassicalEmbedded(Embedded):
         mask[rows, cols] = _resized(found.astype(np.float64), crop.shape) >= 0.5
         if asked.box is not None and found.any() and not mask.any():  # half a pixel was left
             height, width = self.shape
-            return _ellipse(asked.box, np.arange(float(height)), np.arange(float(width)))
+            return ellipse(asked.box, np.arange(float(height)), np.arange(float(width)))
         return mask
 
     def _window(self, asked: ObjectPrompts) -> tuple[slice, slice]:
@@ -125,7 +125,7 @@ def _resized(values: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[Any
     return resized
 
 
-def _ellipse(box: Box, y: NDArray[np.float64], x: NDArray[np.float64]) -> Mask:
+def ellipse(box: Box, y: NDArray[np.float64], x: NDArray[np.float64]) -> Mask:
     """The ellipse inscribed in a box whose corners are inclusive pixels."""
     cy, cx = (box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2
     ry, rx = (box.y1 - box.y0 + 1) / 2, (box.x1 - box.x0 + 1) / 2
