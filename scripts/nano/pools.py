@@ -5,18 +5,18 @@ Some are held out by image, to see how training goes; a number decides which, so
 
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 from attrs import frozen
+from moving import in_motion
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from medsegany.prompts import box_from_mask
 from medsegany.training import Clip
 
 _SMALLEST = 20  # pixels
@@ -95,32 +95,34 @@ def _files(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 class Pools:
-    """Clips of one frame from pictures: first a modality, then a picture, then an object.
+    """Clips of pictures: first a modality, then a pool, then a picture, then an object.
 
-    Modalities are drawn with the square root of their number of pictures, so that the few dozen of
-    a rare one are seen often, and not by heart.
+    Modalities and pools are drawn with the square root of their number of pictures, so that the few
+    dozen of a rare one are seen often, and not by heart.
+
+    Args:
+        found: The pictures.
+        seed: Of what is drawn.
     """
 
-    def __init__(self, found: Sequence[Picture], seed: int, *, window: float = 0.7) -> None:
-        self._seed, self._window = seed, window
-        self._by_modality: dict[str, list[Picture]] = {}
+    def __init__(self, found: Sequence[Picture], seed: int) -> None:
+        self._seed = seed
+        self._pictures: dict[str, dict[str, list[Picture]]] = {}
         for picture in found:
-            self._by_modality.setdefault(picture.modality, []).append(picture)
-        self._names = sorted(self._by_modality)
-        weights = np.sqrt([len(self._by_modality[name]) for name in self._names])
-        self._weights = weights / weights.sum()
+            pools = self._pictures.setdefault(picture.modality, {})
+            pools.setdefault(picture.pool, []).append(picture)
 
     def __len__(self) -> int:
-        return sum(len(many) for many in self._by_modality.values())
+        return sum(len(many) for pools in self._pictures.values() for many in pools.values())
 
     def clip(self, number: int, frames: int) -> Clip:
-        """The clip of this number; always one frame."""
-        del frames
+        """The clip of this number; of several frames it is one image in motion."""
         rng = np.random.default_rng([self._seed, number])
-        many = self._by_modality[str(rng.choice(self._names, p=self._weights))]
+        sizes = {name: sum(map(len, pools.values())) for name, pools in self._pictures.items()}
+        pools = self._pictures[_drawn(sizes, rng)]
+        many = pools[_drawn({name: len(these) for name, these in pools.items()}, rng)]
         picture = many[int(rng.integers(len(many)))]
-        name = int(rng.choice(picture.objects))
-        mask = picture.labels == name
+        mask = picture.labels == int(rng.choice(picture.objects))
         if rng.random() < 0.25:  # one of its parts
             parts, count = ndimage.label(mask)
             part = parts == 1 + int(rng.integers(count))
@@ -129,22 +131,12 @@ class Pools:
         if rng.random() < 0.5:
             turns = int(rng.integers(4))
             image, mask = np.rot90(image, turns), np.rot90(mask, turns)
-        if rng.random() < self._window:
-            image, mask = window(image, mask, rng)
-        return Clip(
-            np.ascontiguousarray(image)[None], np.ascontiguousarray(mask)[None], picture.pool
-        )
+        image, mask = np.ascontiguousarray(image), np.ascontiguousarray(mask)
+        if frames > 1:
+            return Clip(*in_motion(image, mask, frames, rng), picture.pool)
+        return Clip(image[None], mask[None], picture.pool)
 
 
-def window(image: Any, mask: Any, rng: np.random.Generator) -> tuple[Any, Any]:  # noqa: ANN401
-    """What lies around an object: 1.2 to 2.2 times its box, not in its middle."""
-    box = box_from_mask(mask)
-    sides = np.array([box.y1 - box.y0 + 1, box.x1 - box.x0 + 1], float)
-    centre = np.array([box.y0 + box.y1 + 1, box.x0 + box.x1 + 1]) / 2
-    square = rng.random() < 0.7
-    wide = np.maximum(np.full(2, sides.max()) if square else sides, 8) * rng.uniform(1.2, 2.2)
-    centre = centre + rng.uniform(-0.5, 0.5, 2) * np.maximum(wide - sides * 1.1, 0)
-    first = np.floor(centre - wide / 2).astype(int).clip(0)
-    last = np.ceil(centre + wide / 2).astype(int)
-    part = (slice(first[0], last[0]), slice(first[1], last[1]))
-    return image[part], mask[part]
+def _drawn(sizes: Mapping[str, int], rng: np.random.Generator) -> str:
+    weights = np.sqrt(list(sizes.values()))
+    return str(rng.choice(list(sizes), p=weights / weights.sum()))

@@ -68,6 +68,10 @@ def _scene(rng: np.random.Generator, size: int, frames: int) -> Clip:
         step = contrast * rng.uniform(0.7, 1.2) if alike else rng.normal(0, 0.25)
         picture = np.where(other, level + step, picture)
     inner = level + contrast + _texture(rng, size, rng.uniform(0, 0.12))
+    if rng.random() < 0.25:  # seen through, as in a projection: what lies behind shines through
+        thick = np.stack([_thickness(mask) for mask in masks])
+        inner = picture + contrast * (0.4 + 0.6 * thick) + rng.normal(0, 0.05)
+        picture = picture + _ribs(rng, size)
     if rng.random() < 0.3:  # a rim brighter or darker than what it encloses
         width = int(rng.integers(1, 4))
         hollow = np.stack(
@@ -75,7 +79,33 @@ def _scene(rng: np.random.Generator, size: int, frames: int) -> Clip:
         )
         inner = np.where(hollow, inner + rng.normal(0, 0.3), inner)
     picture = np.where(masks, inner, picture)
+    if rng.random() < 0.15:  # few pixels, made larger
+        picture = _coarse(picture, rng.uniform(0.15, 0.5))
     return Clip(_imaged(rng, picture.astype(np.float32)), masks, "synthetic")
+
+
+def _thickness(mask: NDArray[np.bool_]) -> Floats:
+    """How much of a rounded body a ray meets, from 0 at its rim to 1."""
+    depth = ndimage.distance_transform_edt(mask)
+    return np.sqrt(depth / max(float(depth.max()), 1.0)).astype(np.float32)
+
+
+def _ribs(rng: np.random.Generator, size: int) -> Floats:
+    """Bands that cross the picture, some bent, or none."""
+    if rng.random() < 0.5:
+        return np.zeros((size, size), np.float32)
+    rows, columns = np.mgrid[:size, :size] / size - 0.5
+    turn, bow = rng.uniform(0, np.pi), rng.normal(0, 1.5)
+    along, across = np.cos(turn) * columns + np.sin(turn) * rows, 0.0
+    across = np.cos(turn) * rows - np.sin(turn) * columns + bow * along**2
+    waves = np.sin(2 * np.pi * rng.uniform(3, 9) * across + rng.uniform(0, 6))
+    return (rng.normal(0, 0.12) * np.clip(waves + rng.uniform(-0.3, 0.8), 0, 1)).astype(np.float32)
+
+
+def _coarse(picture: Floats, factor: float) -> Floats:
+    small = ndimage.zoom(picture, (1, factor, factor), order=1)
+    back = [n / m for n, m in zip(picture.shape, small.shape, strict=True)]
+    return ndimage.zoom(small, back, order=1)
 
 
 def _nothing(size: int) -> NDArray[np.bool_]:

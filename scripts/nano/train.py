@@ -9,22 +9,24 @@ A stage that is stopped goes on with the same line. Between stages only averaged
 
 import argparse
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from attrs import evolve, frozen
-from pools import Pools, pictures, window
+from moving import Volumes
+from pools import Pools, pictures
 from rich.progress import Progress as Bar
 from safetensors.torch import load_file
 from synthetic import Synthetic
 
-from medsegany.backends.sam2 import Sam2Segmenter, SAM2VideoPredictor, build
+from medsegany.backends.sam2 import Crop, Sam2Segmenter, SAM2VideoPredictor, build
 from medsegany.cards import NANO
 from medsegany.metrics import dsc
 from medsegany.prompts import box_from_mask
 from medsegany.testing.models import tiny_sam2
-from medsegany.training import Augmentation, BoxJitter, Clip, Recipe, train
+from medsegany.training import Augmentation, BoxJitter, Clip, Recipe, cut_out, train
 
 EVERYTHING = ("image_encoder", "prompt_encoder", "mask_decoder", "memory")
 
@@ -39,37 +41,43 @@ class Stage:
 
 
 _COMMON = Recipe(
-    batch=16,
     weight_decay=0.05,
     train=EVERYTHING,
-    prompts={"box": 0.76, "point": 0.12, "clicks": 0.12},
-    jitter=BoxJitter(outward_px=0, fraction=0.04),
-    augmentation=None,  # done here, for real images more than for drawn ones
+    prompts={"box": 0.8, "point": 0.1, "clicks": 0.1},
+    jitter=BoxJitter(outward_px=0, fraction=0.02),
+    augmentation=None,  # done here, before anything is cut out
     warmup=0.03,
     patience=None,
     average=0.999,
     reprompt=0.05,
 )
 STAGES = {
-    1: Stage(128, 4200, evolve(_COMMON, learning_rate=1e-3, frames=1, clips=0.0)),
-    2: Stage(128, 1500, evolve(_COMMON, learning_rate=5e-4, frames=3, clips=0.5)),
-    3: Stage(192, 2500, evolve(_COMMON, learning_rate=5e-4, frames=1, clips=0.0)),
-    4: Stage(256, 1500, evolve(_COMMON, learning_rate=3e-4, frames=3, clips=0.3)),
+    1: Stage(128, 6000, evolve(_COMMON, batch=16, learning_rate=1e-3, frames=1, clips=0.0)),
+    2: Stage(192, 2500, evolve(_COMMON, batch=16, learning_rate=5e-4, frames=3, clips=0.3)),
+    3: Stage(224, 1500, evolve(_COMMON, batch=16, learning_rate=2e-4, frames=3, clips=0.3)),
 }
+_SCENES = 3000  # drawn once each; what is cut out of them differs every time
+_LOOKS = Crop(1.4)
 
 
 class Mixed:
-    """Half drawn, half real; clips of several frames are drawn.
+    """A third drawn, the others real.
 
     Args:
         pools: The real images.
-        drawn: The others.
+        volumes: Real volumes, for clips of several frames.
+        drawn: Of images, by the number of frames.
         seed: Of what is chosen, cut out and changed.
+        side: Of the square that the model looks at.
         epoch: How many clips are called an epoch.
     """
 
-    def __init__(self, pools: Pools, drawn: Synthetic, seed: int, epoch: int) -> None:
-        self._pools, self._drawn, self._seed, self._epoch = pools, drawn, seed, epoch
+    def __init__(
+        self, pools: Pools, volumes: Volumes, drawn: Synthetic, *, seed: int, side: int, epoch: int
+    ) -> None:
+        self._pools, self._volumes = pools, volumes
+        self._seed, self._side, self._epoch = seed, side, epoch
+        self._drawn = cache(drawn.clip)
         self._change = Augmentation()
 
     def __len__(self) -> int:
@@ -78,32 +86,49 @@ class Mixed:
     def clip(self, number: int, frames: int) -> Clip:
         """See `medsegany.training.Clips`."""
         rng = np.random.default_rng([self._seed, number])
-        if frames > 1:
-            clip = self._drawn.clip(number, frames)
-            return self._change(clip, rng) if rng.random() < 0.3 else clip
-        if rng.random() < 0.5:
-            clip = self._drawn.clip(number, 1)
-            if rng.random() < 0.6:
-                image, mask = window(clip.frames[0], clip.masks[0], rng)
-                clip = Clip(image[None], mask[None], clip.origin)
-            return self._change(clip, rng) if rng.random() < 0.3 else clip
-        clip = self._pools.clip(number, 1)
-        return self._change(clip, rng) if rng.random() < 0.8 else clip
+        kinds = ("drawn", "pools", "volumes")
+        kind = rng.choice(kinds, p=(0.3, 0.7, 0) if frames == 1 else (0.3, 0.4, 0.3))
+        if kind == "pools":
+            clip = self._pools.clip(number, frames)
+        elif kind == "volumes":
+            clip = self._volumes.clip(number, frames)
+        else:
+            clip = self._drawn(int(rng.integers(_SCENES)) // frames, frames)
+        clip = self._change(clip, rng) if rng.random() < 0.6 else clip
+        if rng.random() < 0.8:
+            # Frames of a clip need more room than an image does.
+            times = rng.uniform(1.2, 1.7) if frames == 1 else rng.uniform(1.4, 2.0)
+            return cut_out(clip, Crop(times, narrowest=rng.uniform(0.4, 1.0)), self._side, rng)
+        return cut_out(clip, None, self._side, rng)
 
 
-def validation(clips: Sequence[Clip]):  # noqa: ANN201 -- a `Validate`
-    """Mean over modalities of the DSC of held-out images, each with its tight box."""
+def validation(images: Sequence[Clip], clips: Sequence[Clip]):  # noqa: ANN201 -- a `Validate`
+    """Mean over modalities of the DSC of held-out images, with their tight boxes.
+
+    Clips are followed from the box of their first frame; that number is for the log.
+    """
 
     def measure(upstream: SAM2VideoPredictor) -> dict[str, float]:
-        segmenter = Sam2Segmenter(upstream, "nano", box_hint=True)
+        segmenter = Sam2Segmenter(upstream, "nano", box_hint=True, crop=_LOOKS)
         scores: dict[str, list[float]] = {}
-        for clip in clips:
+        for clip in images:
             found = segmenter.segment_2d(clip.frames[0], box_from_mask(clip.masks[0]))
             kind = clip.origin.split("_")[0]
             scores.setdefault(kind, []).append(dsc(found.mask, clip.masks[0]))
         means = {kind: float(np.mean(values)) for kind, values in scores.items()}
+        followed = [
+            dsc(found.mask, mask)
+            for clip in clips
+            for found, mask in zip(
+                segmenter.track_video(clip.frames, box_from_mask(clip.masks[0])),
+                clip.masks,
+                strict=True,
+            )
+            if found.index and mask.any()
+        ]
         print({kind: round(mean, 3) for kind, mean in means.items()}, flush=True)
-        return {"dsc": float(np.mean(list(means.values())))}
+        prompted = float(np.mean(list(means.values())))
+        return {"dsc": prompted, "prompted_dsc": prompted, "tracked_dsc": float(np.mean(followed))}
 
     return measure
 
@@ -128,11 +153,20 @@ def main() -> None:
     else:
         model = build(NANO, stage.image_size)
         model.load_state_dict(load_file(begin))
-    real = Pools(pictures(given.data, held_out=False), seed=10 * given.stage)
+    volumes = given.data / "mr3d_msd_hippocampus.npz"
+    clips = Mixed(
+        Pools(pictures(given.data, held_out=False), seed=10 * given.stage),
+        Volumes(volumes, 10 * given.stage, held_out=False),
+        Synthetic(given.stage, size=192),
+        seed=given.stage,
+        side=stage.image_size,
+        epoch=stage.recipe.batch * 100,
+    )
     held_out = Pools(pictures(given.data, held_out=True), seed=2)
-    seen = [held_out.clip(n, 1) for n in range(240)]
-    size = min(192, stage.image_size + 16)
-    clips = Mixed(real, Synthetic(given.stage, size), given.stage, stage.recipe.batch * 100)
+    images = [held_out.clip(n, 1) for n in range(240)]
+    moving = [held_out.clip(n, 5) for n in range(240, 260)]
+    slices = Volumes(volumes, 2, held_out=True)
+    moving += [slices.clip(n, 5) for n in range(20)]
     with Bar() as bar:
         task = bar.add_task(f"stage {given.stage}", total=steps)
         outcome = train(
@@ -142,8 +176,8 @@ def main() -> None:
             given.runs / f"stage-{given.stage}",
             seed=given.stage,
             box_hint=True,
-            validate=validation(seen),
-            validate_every=200,
+            validate=validation(images, moving),
+            validate_every=500,
             minutes=given.minutes,
             on_progress=lambda p: bar.update(task, completed=p.done, description=p.stage),
         )

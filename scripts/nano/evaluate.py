@@ -1,0 +1,263 @@
+"""Measure nano beside what costs nothing: `classical`, and the ellipse in the box.
+
+    uv run python scripts/nano/evaluate.py ../shared/data/eval -o runs/nano/eval
+    uv run python scripts/nano/evaluate.py ../shared/data/eval -o runs/nano/eval --model runs/nano/x
+
+Every object of at least 20 pixels counts. Numbers are means over modalities of means over objects;
+intervals are those of `medsegany.metrics.summarize`, which draws patients.
+"""
+
+import argparse
+import csv
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+import medsegany
+from medsegany.benchmark import EllipseSegmenter
+from medsegany.metrics import dsc, summarize
+from medsegany.prompts import Box, Placed, Point, box_from_mask, boxes_from_labels
+from medsegany.propagation import ByBox, ByMemory
+from medsegany.protocols import Segmenter
+from medsegany.types import Mask
+
+_SMALLEST = 20  # pixels
+Row = dict[str, Any]
+
+
+def main() -> None:
+    """Measure, and write rows and tables."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("data", type=Path, help="The folder with manifest.json.")
+    options.add_argument("-o", "--output", type=Path, required=True)
+    options.add_argument("--model", default="nano", help="A name or a folder.")
+    options.add_argument("--image-size", type=int)
+    options.add_argument("--only", choices=("images", "stacks"))
+    given = options.parse_args()
+    given.output.mkdir(parents=True, exist_ok=True)
+    nano = medsegany.load(given.model, image_size=given.image_size)
+    if given.only != "stacks":
+        whole = medsegany.load(given.model, image_size=given.image_size, crop=None)
+        models = {
+            "nano": nano,
+            "nano, whole image": whole,
+            "classical": medsegany.load("classical"),
+            "ellipse": EllipseSegmenter(),
+        }
+        rows = [row for case in _cases(given.data, "2d") for row in _of_image(*case, models)]
+        _write(given.output / "images.csv", rows)
+        (given.output / "images.md").write_text(_images_table(rows, list(models)), "utf-8")
+        print(_images_table(rows, list(models)))
+    if given.only != "images":
+        rows = [row for kind in ("3d", "video") for case in _cases(given.data, kind)
+                for row in _of_stack(*case, kind, nano)]  # fmt: skip
+        _write(given.output / "stacks.csv", rows)
+        (given.output / "stacks.md").write_text(_stacks_table(rows), "utf-8")
+        print(_stacks_table(rows))
+
+
+def _cases(data: Path, kind: str) -> Iterator[tuple[Row, NDArray[np.uint8], NDArray[Any]]]:
+    for about in json.loads((data / "manifest.json").read_text())["cases"]:
+        if about["kind"] == kind:
+            with np.load(data / about["npz"], allow_pickle=False) as file:
+                yield about, file["imgs"], file["gts"]
+
+
+# --- images --------------------------------------------------------------------------------------
+
+
+def _jittered(part: float) -> Callable[[Mask, np.random.Generator], Box]:
+    """Each side of the tight box moved by up to this part of its length."""
+
+    def box(mask: Mask, rng: np.random.Generator) -> Box:
+        tight = box_from_mask(mask)
+        wide, high = tight.x1 - tight.x0 + 1, tight.y1 - tight.y0 + 1
+        moved = tight.as_array() + rng.uniform(-part, part, 4) * (wide, high, wide, high)
+        right, bottom = mask.shape[1] - 1, mask.shape[0] - 1
+        x0, x1 = np.sort(moved[[0, 2]].clip(0, right))
+        y0, y1 = np.sort(moved[[1, 3]].clip(0, bottom))
+        return Box(x0, y0, x1, y1)
+
+    return box
+
+
+def _click(mask: Mask, _: np.random.Generator) -> Point:
+    """The pixel of the object that is farthest from its border."""
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(depth.argmax(), mask.shape)
+    return Point(int(column), int(row))
+
+
+_PROMPTS: dict[str, Callable[[Mask, np.random.Generator], Box | Point]] = {
+    "tight box": lambda mask, _: box_from_mask(mask),
+    "box off by 5 %": _jittered(0.05),
+    "box off by 10 %": _jittered(0.1),
+    "one click": _click,
+}
+
+
+def _of_image(
+    about: Row, image: NDArray[np.uint8], labels: NDArray[Any], models: dict[str, Segmenter]
+) -> Iterator[Row]:
+    embedded = {name: model.embed(image) for name, model in models.items()}
+    for label in np.unique(labels[labels > 0]).tolist():
+        mask = labels == label
+        if mask.sum() < _SMALLEST:
+            continue
+        for how, prompt in _PROMPTS.items():
+            asked = prompt(mask, np.random.default_rng([label, len(how)]))
+            for name, model in embedded.items():
+                if name == "ellipse" and isinstance(asked, Point):
+                    continue
+                found = model.segment(asked).mask
+                yield {**_who(about, label), "model": name, "prompt": how, "dsc": dsc(found, mask)}
+
+
+def _who(about: Row, label: int) -> Row:
+    return {
+        "modality": about["modality"],
+        "case": about["case"],
+        "patient": about["patient"] or about["case"],
+        "label": label,
+    }
+
+
+def _images_table(rows: Sequence[Row], models: Sequence[str]) -> str:
+    parts = []
+    for how in _PROMPTS:
+        here = [row for row in rows if row["prompt"] == how]
+        shown = [name for name in models if any(row["model"] == name for row in here)]
+        lines = [f"**{how}**", "", f"| | objects (images) | {' | '.join(shown)} |"]
+        lines.append("|---|---|" + "---|" * len(shown))
+        means: dict[str, list[float]] = {name: [] for name in shown}
+        for modality in sorted({row["modality"] for row in here}):
+            of = {n: [r for r in here if r["model"] == n and r["modality"] == modality]
+                  for n in shown}  # fmt: skip
+            first = of[shown[0]]
+            words = [f"{modality}", f"{len(first)} ({len({r['case'] for r in first})})"]
+            for name in shown:
+                found = summarize([r["dsc"] for r in of[name]], patients=_patients(of[name]))
+                means[name].append(found.mean)
+                words.append(f"{found.mean:.3f} [{found.low:.2f}, {found.high:.2f}]")
+            lines.append(f"| {' | '.join(words)} |")
+        words = [f"**{np.mean(means[name]):.3f}**" for name in shown]
+        count = sum(row["model"] == shown[0] for row in here)
+        lines.append(f"| **mean of modalities** | {count} | {' | '.join(words)} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _patients(rows: Sequence[Row]) -> list[str]:
+    return [row["patient"] for row in rows]
+
+
+# --- volumes and videos --------------------------------------------------------------------------
+
+
+def _of_stack(
+    about: Row, stack: NDArray[np.uint8], labels: NDArray[Any], kind: str, nano: Segmenter
+) -> Iterator[Row]:
+    for label in np.unique(labels[labels > 0]).tolist():
+        truth = labels == label
+        there = np.flatnonzero(truth.any((1, 2)))
+        where = "middle" if kind == "3d" else "first"
+        prompt = boxes_from_labels(truth.astype(np.uint8), where)[1]
+        assert isinstance(prompt, Placed)
+        if truth[prompt.index].sum() < _SMALLEST:
+            continue
+        span = (int(there[0]), int(there[-1]))
+        for name, dice in _crossed(stack, truth, prompt, span, kind, nano).items():
+            print(about["case"], label, name, round(dice, 3), flush=True)
+            yield {**_who(about, label), "kind": kind, "model": name, "dsc": dice}
+
+
+def _crossed(
+    stack: NDArray[np.uint8],
+    truth: NDArray[np.bool_],
+    prompt: Placed[Box],
+    span: tuple[int, int],
+    kind: str,
+    nano: Segmenter,
+) -> dict[str, float]:
+    ellipse = EllipseSegmenter()
+    if kind == "video":  # the first frame is prompted; how it went there does not count
+
+        def followed(model: Segmenter, way: ByBox | ByMemory) -> float:
+            found = model.track_video(stack, prompt, propagation=way)
+            masks = np.stack(
+                [frame.masks.get(1, np.zeros(truth.shape[1:], bool)) for frame in found]
+            )
+            return dsc(masks[prompt.index + 1 :], truth[prompt.index + 1 :])
+
+        return {
+            "nano, ByMemory": followed(nano, ByMemory()),
+            "nano, ByBox": followed(nano, ByBox()),
+            "ellipse, carried": followed(ellipse, ByBox()),
+        }
+    found = {}
+    for name, model, way in (
+        ("nano, ByMemory", nano, ByMemory()),
+        ("nano, ByBox", nano, ByBox()),
+        ("ellipse, carried", ellipse, ByBox()),
+    ):
+        out = model.segment_volume(stack, prompt, slices=span, propagation=way)
+        found[name] = dsc(out.mask, truth)
+    out = nano.segment_volume(
+        stack,
+        prompt,
+        slices=span,
+        init="gt",
+        reference=truth.astype(np.uint8),
+        propagation=ByMemory(),
+    )
+    found["nano, ByMemory, gt"] = dsc(out.mask, truth)
+    return found
+
+
+def _stacks_table(rows: Sequence[Row]) -> str:
+    parts = []
+    for kind, title in (("3d", "Volumes"), ("video", "Videos")):
+        here = [row for row in rows if row["kind"] == kind]
+        shown = list(dict.fromkeys(row["model"] for row in here))
+        lines = [f"**{title}**", "", f"| | objects (cases) | {' | '.join(shown)} |"]
+        lines.append("|---|---|" + "---|" * len(shown))
+        groups = [*sorted({row["modality"] for row in here}), "all"]
+        for group in groups:
+            some = [row for row in here if group in ("all", row["modality"])]
+            of = {name: [row for row in some if row["model"] == name] for name in shown}
+            words = [group, f"{len(of[shown[0]])} ({len({r['case'] for r in some})})"]
+            for name in shown:
+                found = summarize([r["dsc"] for r in of[name]], patients=_patients(of[name]))
+                words.append(f"{found.mean:.3f} [{found.low:.2f}, {found.high:.2f}]")
+            lines.append(f"| {' | '.join(words)} |")
+        parts.append("\n".join(lines))
+        for better, worse in (
+            ("nano, ByMemory", "nano, ByBox"),
+            ("nano, ByMemory", "ellipse, carried"),
+            ("nano, ByMemory, gt", "nano, ByMemory"),
+        ):
+            if better in shown:
+                first, second = (
+                    [r for r in here if r["model"] == name] for name in (better, worse)
+                )
+                gain = [a["dsc"] - b["dsc"] for a, b in zip(first, second, strict=True)]
+                found = summarize(gain, patients=_patients(first))
+                parts.append(f"{title}: {better} - {worse}: {found.mean:+.3f} "
+                             f"[{found.low:+.3f}, {found.high:+.3f}], n={found.count}")  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+def _write(path: Path, rows: Sequence[Row]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
