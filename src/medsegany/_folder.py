@@ -37,6 +37,7 @@ def about(card: ModelCard, *, base: str, sha256: str) -> str:
         "base": base,
         "sha256": sha256,
         "box_hint": card.box_hint,
+        "crop": card.crop,
     }
     return json.dumps(words, indent=2) + "\n"
 
@@ -70,7 +71,17 @@ def read_folder(folder: Path) -> ModelCard:
         sha256=words["sha256"],
         path=weights,
         box_hint=words.get("box_hint") is True,
+        crop=_crop(words.get("crop"), path),
     )
+
+
+def _crop(value: Any, path: Path) -> float | None:  # noqa: ANN401 -- whatever the JSON holds
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value < 100:
+        msg = f"{path} has crop {value!r}; a number from 1 or null was expected."
+        raise CheckpointError(msg)
+    return float(value)
 
 
 def _words(path: Path) -> dict[str, Any]:

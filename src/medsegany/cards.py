@@ -36,6 +36,8 @@ class ModelCard:
         sha256: Of the file; None where it is not published.
         path: Where the file lies on this machine; None where it does not.
         box_hint: Whether it was trained to get each box as an ellipse, too.
+        crop: The sides of what it looks at for one object, in terms of the object's box; None
+            where it looks at the whole image.
     """
 
     name: str
@@ -49,6 +51,7 @@ class ModelCard:
     sha256: str | None = None
     path: Path | None = None
     box_hint: bool = False
+    crop: float | None = None
 
     @property
     def file_name(self) -> str | None:

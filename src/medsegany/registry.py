@@ -5,7 +5,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from attrs import evolve
 
@@ -52,6 +52,7 @@ def load(
     dtype: "Dtype" = None,
     image_size: int | None = None,
     compile: bool = False,  # noqa: A002 -- torch's own word for it
+    crop: 'float | Literal["auto"] | None' = "auto",
 ) -> Segmenter:
     """Load a model.
 
@@ -68,6 +69,10 @@ def load(
             several times as fast, and less accurate with weights that were trained at 1024.
         compile: Compile the image encoder with `torch.compile`: the first image takes minutes, the
             others less.
+        crop: SAM2 only: look at the surroundings of each object, so many times as wide and as high
+            as its box, instead of the whole image: small things are seen better, and every object
+            takes an encoding of its own. In stacks the crop goes with the object. "auto" is what
+            the model was made for, None the whole image.
 
     Raises:
         UnknownModel: There is no model of this name.
@@ -77,18 +82,21 @@ def load(
     """
     name = str(name_or_path)
     if name not in BY_NAME and name in (plugins := _plugins()):
-        _refuse(name, image_size=image_size, compile=compile or None)
+        _refuse(name, image_size=image_size, compile=compile or None, crop=_wanted(crop))
         return _checked(plugins[name].load(), name, checkpoint, device, dtype)
     card = BY_NAME[name] if name in BY_NAME else _of_path(Path(name), checkpoint)
     if card.family == "classical":
         _refuse(name, checkpoint=checkpoint, dtype=dtype, image_size=image_size)
-        _refuse(name, compile=compile or None)
+        _refuse(name, compile=compile or None, crop=_wanted(crop))
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(device)):
             msg = f'device is "auto", "cpu", "cuda", "cuda:1" or "mps", got {str(device)!r}.'
             raise InvalidInput(msg)
         return _opener(card.family)(card)
     if card.family != "sam2" and image_size not in (None, card.image_size):
         msg = f"{name} works at {card.image_size} px; image_size is an option of SAM2."
+        raise InvalidInput(msg)
+    if card.family != "sam2" and _wanted(crop) is not None:
+        msg = f"{name} looks at whole images; crop is an option of SAM2."
         raise InvalidInput(msg)
     if card.path is not None:
         path = card.path  # the user's file or folder, known by its hash
@@ -97,11 +105,30 @@ def load(
     else:
         path = checkpoints.given(Path(checkpoint), card)
     segmenter = _opener(card.family)(
-        card, path=path, device=device, dtype=dtype, image_size=image_size, compile=compile
+        card if crop == "auto" else evolve(card, crop=_times(crop)),
+        path=path,
+        device=device,
+        dtype=dtype,
+        image_size=image_size,
+        compile=compile,
     )
     if card.path is None and checkpoint is None:
         checkpoints.pin(card)  # only now: half a file would be pinned, too
     return segmenter
+
+
+def _wanted(crop: object) -> object:
+    """What the user said of crops, if anything."""
+    return None if crop == "auto" else crop
+
+
+def _times(crop: object) -> float | None:
+    if crop is None:
+        return None
+    if isinstance(crop, bool) or not isinstance(crop, (int, float)) or not 1 <= crop < 100:
+        msg = f'crop is a number from 1 (the box itself), None or "auto", got {crop!r}.'
+        raise InvalidInput(msg)
+    return float(crop)
 
 
 def _weights_of(card: ModelCard) -> Path:

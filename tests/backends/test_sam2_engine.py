@@ -6,6 +6,7 @@ import torch
 
 from medsegany import Box, ByMemory, MaskPrompt, errors, propagation
 from medsegany.backends.sam2 import Sam2Segmenter, _alone, _internals as internals, _memory
+from medsegany.backends.sam2._tracker import Tracker
 from medsegany.testing import models, phantoms
 
 STARTS = {1: 3, 2: 3, 3: 0, 4: 7, 5: 20}
@@ -202,7 +203,7 @@ class TestMemoryRunsOut:
 class TestEstimate:
     def test_it_is_what_is_kept(self, model, segmenter, frames):
         features = internals.encode(
-            internals.Tracker.over(model, 0),
+            Tracker.over(model, 0),
             internals.as_input(np.stack([frames[0]] * 3, -1), model.image_size),
         )
         assert segmenter.features_bytes() == internals.size_of(features)

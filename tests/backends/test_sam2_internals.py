@@ -6,7 +6,7 @@ import pytest
 from sam2.sam2_image_predictor import SAM2ImagePredictor
 from sam2.sam2_video_predictor import SAM2VideoPredictor
 
-from medsegany.backends.sam2 import _internals
+from medsegany.backends.sam2 import _internals, _tracker
 from medsegany.testing import models
 
 READ = {
@@ -47,7 +47,7 @@ def test_the_state_has_the_keys_that_init_state_makes(monkeypatch):
         sam2_video_predictor, "load_video_frames", lambda **_: (torch.zeros(2, 3, 64, 64), 50, 60)
     )
     theirs = model.init_state("frames")
-    tracker = _internals.Tracker.over(model, 0)
+    tracker = _tracker.Tracker.over(model, 0)
     ours = _internals.new_state(tracker, (50, 60), 2)
     assert ours.keys() == theirs.keys()
     for key in ours.keys() - {"images", "cached_features"}:
@@ -65,7 +65,7 @@ def test_the_image_predictor_keeps_its_state_where_it_is_read(noise):
 def test_a_tracker_shares_every_weight_and_changes_nothing_upstream():
     model = models.small_sam2(image_size=64)
     before = dict(vars(model))
-    tracker = _internals.Tracker.over(model, 8)
+    tracker = _tracker.Tracker.over(model, 8)
     assert all(a is b for a, b in zip(model.parameters(), tracker.parameters(), strict=True))
     tracker.fill_hole_area = 99
     assert vars(model) == before

@@ -118,7 +118,7 @@ def test_a_picture_has_a_border_and_no_faces(run, tmp_path):
     """In two dimensions a mask that lacks its last ten columns of forty scores as `nsd` in 2D."""
     truth = np.zeros((1, 60, 60), np.uint8)
     truth[0, 10:50, 10:50] = 1
-    case = StoredCase("a", tmp_path, "", (1.0, 1.0, 1.0), {1: np.array([1600])})
+    case = StoredCase("a", tmp_path, "", (1.0, 1.0, 1.0), 1, {1: np.array([1600])})
     np.save(tmp_path / "labels.npy", truth)
     np.save(tmp_path / "images.npy", truth * 100)
 

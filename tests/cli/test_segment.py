@@ -233,6 +233,8 @@ class TestMistakes:
             (["--point", "5,5@4", "--window", "bone2"], "there is abdomen, soft tissue", 2),
             (["--point", "5,5@4", "--device", "banana"], "device is", 1),
             (["--point", "5,5@4", "--image-size", "512"], "no option --image-size", 1),
+            (["--point", "5,5@4", "--crop", "1.5"], "no option --crop", 1),
+            (["--point", "5,5@4", "--crop", "wide"], "--crop is a number such as 1.5", 2),
             (["--point", "5,5@4", "--series", "2"], "--series 2 is for DICOM", 1),
             (["--point", "5,5@4", "--frame", "2"], "--frame 2, but", 1),
             ([], "Give --box, --point or --mask", 2),

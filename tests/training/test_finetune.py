@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 import medsegany
 from medsegany import Box
-from medsegany.backends.sam2 import Sam2Segmenter
+from medsegany.backends.sam2 import Crop, Sam2Segmenter
 from medsegany.errors import FileError, InvalidInput
 from medsegany.testing.models import tiny_sam2
 from medsegany.training import Augmentation, Machine, Recipe, Split, find_cases, finetune, read_log
@@ -237,8 +237,7 @@ def test_validation_measures_what_users_do(folder, tmp_path):
         smallest_px=1,
         at_most=100,
         clips=False,
-        box_hint=False,
-        precision=None,
+        segmenter_of=segmenter.over,
         seed=0,
     )
     scores = {1: [], 2: []}
@@ -276,7 +275,7 @@ def test_two_processes_make_one_run(folder, tmp_path):
 def test_a_validation_without_objects_is_refused(folder, tmp_path):
     """Nothing could be chosen by it."""
     cases = store(find_cases(folder)[:1], tmp_path, window=None)
-    how = {"at_most": 4, "clips": False, "box_hint": False, "precision": None, "seed": 0}
+    how = {"at_most": 4, "clips": False, "segmenter_of": base().over, "seed": 0}
     with pytest.raises(InvalidInput, match="hold no object that is learnt"):
         validation(cases, [1], smallest_px=10_000, **how)
 
@@ -353,3 +352,33 @@ def test_a_part_of_the_base_is_kept(folder, tmp_path):
     assert "0.5 of the base" in (half.model / "README.md").read_text()
     with pytest.raises(InvalidInput, match="keep is a part of the base, from 0 to below 1, got 1"):
         finetune(base(), find_cases(folder), tmp_path, recipe=recipe, keep=1)
+
+
+def test_a_model_with_a_crop_learns_in_crops_and_keeps_it(folder, tmp_path):
+    """What it learns from is what it will be shown."""
+    cases = find_cases(folder)
+    mine = base(crop=Crop(1.5))
+    run = finetune(mine, cases, tmp_path / "run", recipe=RECIPE, validate_on=2)
+    assert medsegany.load(run.model, device="cpu").crop == Crop(1.5)
+    stored = store(cases, tmp_path / "cases", window=None)
+    clips = CaseClips(stored, [1], smallest_px=20, seed=0, crop=Crop(1.5), side=64)
+    for number in range(20):
+        clip = clips.clip(number, 2)
+        assert clip.frames.shape == clip.masks.shape == (2, 64, 64)
+        box = medsegany.prompts.box_from_mask(clip.masks[0])
+        sides = np.array([box.x1 - box.x0 + 1, box.y1 - box.y0 + 1])
+        assert (sides > 64 / (1.5 * 1.35)).any()  # a third wider than asked at most
+    with pytest.raises(InvalidInput, match="begun with crop 1.5"):
+        finetune(base(crop=Crop(2.0)), cases, tmp_path / "run", recipe=RECIPE, validate_on=2)
+
+
+def test_whole_slices_are_encoded_for_whole_images_alone(folder, tmp_path):
+    """Every object has a crop of its own: there is nothing to be kept of a slice."""
+    with pytest.raises(InvalidInput, match="embed_once looks at whole slices"):
+        finetune(
+            base(crop=Crop(1.5)),
+            find_cases(folder),
+            tmp_path,
+            recipe=evolve(RECIPE, train=("mask_decoder",), frames=1, clips=0.0),
+            machine=Machine(embed_once=True),
+        )

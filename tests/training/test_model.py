@@ -151,7 +151,7 @@ def test_clicks_are_prompts_too(kind):
 def test_the_hint_is_the_ellipse_in_the_box():
     """At a quarter of 64 pixels: above zero inside, zero on the rim, at most 4, at least -8."""
     corners = torch.tensor([[[16.0, 16.0], [47.0, 31.0]]])  # 32 x 16 pixels
-    logits = ellipse_logits(corners, 64, 16)[0, 0]
+    logits = ellipse_logits(corners, 64)[0, 0]
     inside = (logits > 0).nonzero()
     assert logits.shape == (16, 16)
     assert logits.max() <= 4

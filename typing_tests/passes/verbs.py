@@ -73,6 +73,8 @@ def values(array: NDArray[np.int16], volume: Volume) -> None:
     assert_type(medsegany.preprocess.to_display(array, "abdomen"), NDArray[np.uint8])
     assert_type(medsegany.preprocess.to_display(volume, "percentile"), Volume)
     assert_type(medsegany.load(), Segmenter)
+    assert_type(medsegany.load("sam2.1-t", crop=1.5), Segmenter)
+    assert_type(medsegany.load("sam2.1-t", crop=None), Segmenter)
     assert_type(medsegany.models(), list[ModelCard])
     assert_type(medsegany.metrics.dsc(array, array), float)
     assert_type(volume.spacing_mm, tuple[float, float, float])

@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import torch
+from attrs import evolve
 
 from medsegany._folder import ABOUT, WEIGHTS, about
 from medsegany._sha256 import file_sha256
@@ -63,5 +64,8 @@ def _described(segmenter: Segmenter, name: str, licence: str) -> tuple[ModelCard
         msg = f"{segmenter.name} has an architecture of its own, which a folder cannot describe."
         raise InvalidInput(msg)
     count = sum(p.numel() for p in model.parameters())
-    hint = isinstance(segmenter, Sam2Segmenter) and segmenter.box_hint
-    return ModelCard(name, family, kind, count, size, licence, box_hint=hint), model
+    card = ModelCard(name, family, kind, count, size, licence)
+    if isinstance(segmenter, Sam2Segmenter):
+        times = None if segmenter.crop is None else segmenter.crop.times
+        card = evolve(card, box_hint=segmenter.box_hint, crop=times)
+    return card, model

@@ -24,14 +24,23 @@ def open_model(
     state = read(path)
     # Each backend imports its own package, so a broken one does not harm the others.
     if card.family == "sam2":
-        from medsegany.backends.sam2 import Sam2Segmenter, build as build_sam2  # noqa: PLC0415
+        from medsegany.backends.sam2 import (  # noqa: PLC0415
+            Crop,
+            Sam2Segmenter,
+            build as build_sam2,
+        )
 
         predictor = build_sam2(card.architecture, image_size or card.image_size)
         fit(predictor, state, path, card)
         if compile:
             predictor.image_encoder.compile()
         return Sam2Segmenter(
-            predictor, card.name, device=chosen, dtype=dtype, box_hint=card.box_hint
+            predictor,
+            card.name,
+            device=chosen,
+            dtype=dtype,
+            box_hint=card.box_hint,
+            crop=None if card.crop is None else Crop(card.crop),
         )
 
     from segment_anything import sam_model_registry  # noqa: PLC0415

@@ -13,7 +13,6 @@ from medsegany import metrics
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io._files import atomically, write_text
 from medsegany.metrics import Summary, summarize
-from medsegany.preprocess import Window
 from medsegany.progress import OnProgress, Progress, no_progress
 from medsegany.prompts import boxes_from_labels
 from medsegany.propagation import ByBox, ByMemory
@@ -22,7 +21,7 @@ from medsegany.registry import load
 from medsegany.training import Split, TrainingCase
 from medsegany.training._about import RUN
 from medsegany.training._finetune import SPLIT
-from medsegany.training._store import StoredCase, store
+from medsegany.training._store import StoredCase, store, window_of
 
 # How slices are crossed, by what the table calls it. `ByBox` is what the paper's two rows are.
 WAYS: Mapping[str, Propagation] = {"ByBox": ByBox(), "ByMemory": ByMemory(prompted="mask")}
@@ -154,8 +153,7 @@ def table5(
         raise InvalidInput(msg)
     wanted = [case for case in cases if case.name in set(names)]
     patients = {case.name: case.patient for case in wanted} | dict(split.patients)
-    window = Window(*about["window"]) if isinstance(about["window"], list) else about["window"]
-    where, frame = run / "cases", about["frame"]
+    window, frame, where = window_of(about["window"]), about["frame"], run / "cases"
     stored = store(wanted, where, window=window, frame=frame, on_progress=on_progress)
     labels = {int(n): str(name) for n, name in about["labels"].items()}
     total, done = len(stored) * len(ways) * len(models), 0

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 from rich.console import Console
@@ -70,12 +70,35 @@ ImageSize: TypeAlias = Annotated[
     int | None,
     typer.Option(metavar="PIXELS", help="What SAM2 scales images to: 512 is faster than 1024."),
 ]
+Crop: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="TIMES",
+        help="SAM2 looks at so many times the box of each object, such as 1.5; "
+        "'whole' for whole images, 'auto' for what the model was made for.",
+    ),
+]
 Report: TypeAlias = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write what was done, as JSON.")
 ]
 ReportPaths: TypeAlias = Annotated[
     bool, typer.Option("--report-paths", help="With the names of files, too.")
 ]
+
+
+def crop_of(text: str) -> float | Literal["auto"] | None:
+    """What `medsegany.load` takes.
+
+    Raises:
+        NotUnderstood: It is no number and no such word.
+    """
+    if text in {"auto", "whole"}:
+        return "auto" if text == "auto" else None
+    try:
+        return float(text)
+    except ValueError as error:
+        msg = f"--crop is a number such as 1.5, 'whole' or 'auto', got {text!r}."
+        raise NotUnderstood(msg) from error
 
 
 def window_of(text: str | None) -> AnyWindow | None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import typer
 from attrs import frozen
@@ -44,6 +44,7 @@ class Run:
         checkpoint: The user's file of weights, if any.
         device: As the user named it.
         image_size: What the model scales images to, if the user says.
+        crop: How much around each object the model looks at.
         overwrite: Whether results that are there are made again.
         report: Where to write what was done, if anywhere.
         report_paths: Whether the report names files.
@@ -56,6 +57,7 @@ class Run:
     checkpoint: Path | None
     device: str
     image_size: int | None
+    crop: float | Literal["auto"] | None
     overwrite: bool
     report: Path | None
     report_paths: bool
@@ -84,6 +86,7 @@ class Run:
                 **model_of(self.model, self.checkpoint),
                 "device": str(getattr(segmenter, "device", "cpu")),
                 "image_size": self.image_size,
+                "crop": self.crop,
             },
             **options,
             "prompts": prompts_of(self.asked, paths=self.report_paths),
@@ -111,6 +114,7 @@ class Run:
             checkpoint=self.checkpoint,
             device=self.device,
             image_size=self.image_size,
+            crop=self.crop,
         )
 
     def _told(self, rows: Sequence[Row]) -> list[Row]:

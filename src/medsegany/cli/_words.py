@@ -23,6 +23,8 @@ _ALIKE = [
     (r"\b(window|frame|series|device|checkpoint|reference|init)=(?=[\"\'\w])", r"--\1 "),
     (r"\bimage_size=(?=\w)", "--image-size "),
     (r"\boption image_size\b", "option --image-size"),
+    (r"\boption crop\b", "option --crop"),
+    (r"crop is a number from 1 \(the box itself\), None or \"auto\"", "--crop is a number from 1"),
     (r"\"(\w+)\" needs tolerance_mm: .*", r"\1 needs --tolerance, such as 2."),
     (r"\btolerance_mm\b", "--tolerance"),
     (r'preset="medsam"', "--preset medsam"),

@@ -1,6 +1,6 @@
 """Adapting SAM 2 to your own images (Ma et al., 2024, section 2.6)."""
 
-from medsegany.training._augment import Augmentation
+from medsegany.training._augment import Augmentation, cut_out
 from medsegany.training._batches import Embeddings
 from medsegany.training._cases import Split, TrainingCase, find_cases, split_cases
 from medsegany.training._clips import Clip, Clips
@@ -31,6 +31,7 @@ __all__ = [
     "Split",
     "TrainingCase",
     "Validate",
+    "cut_out",
     "draw_curves",
     "find_cases",
     "finetune",

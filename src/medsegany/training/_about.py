@@ -4,13 +4,14 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import asdict, astuple, frozen
+from attrs import asdict, frozen
 
 from medsegany.backends.sam2 import Sam2Segmenter
 from medsegany.errors import InvalidInput
 from medsegany.io._files import write_text
-from medsegany.preprocess import AnyWindow, Window
+from medsegany.preprocess import AnyWindow
 from medsegany.protocols import Segmenter
+from medsegany.training._store import window_words
 from medsegany.training._weights import hash_of
 
 RUN = "run.json"
@@ -26,6 +27,7 @@ class About:
         weights: Their hash.
         window: Of the images.
         frame: Of 4D files.
+        crop: How much of an image is seen for one object; None for all of it.
     """
 
     base: str
@@ -33,6 +35,7 @@ class About:
     weights: str
     window: str | list[float] | None
     frame: int | None
+    crop: float | None
 
     @classmethod
     def of(
@@ -48,8 +51,9 @@ class About:
             str(Path(str(base)).resolve()) if there else segmenter.name,
             int(segmenter.upstream.image_size),
             hash_of(segmenter.upstream),
-            list(astuple(window)) if isinstance(window, Window) else window,
+            window_words(window),
             frame,
+            None if segmenter.crop is None else segmenter.crop.times,
         )
 
     def refuse_another(self, folder: Path) -> None:

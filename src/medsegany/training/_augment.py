@@ -9,6 +9,9 @@ from attrs import evolve, field, frozen
 from torchvision.transforms import InterpolationMode
 
 from medsegany._validate import above_zero, not_negative
+from medsegany.backends.sam2 import Crop
+from medsegany.backends.sam2._crop import Part
+from medsegany.prompts import Box, box_from_mask
 from medsegany.training._clips import Clip
 
 
@@ -67,6 +70,39 @@ class Augmentation:
         if noise:
             shaded += rng.standard_normal(shaded.shape, np.float32) * np.float32(noise)
         return _channels_last(torch.from_numpy(np.clip(shaded, 0, 255).astype(np.uint8)))
+
+
+def cut_out(clip: Clip, crop: Crop | None, side: int, rng: np.random.Generator) -> Clip:
+    """What a model with a crop sees of a clip: the surroundings of its first object.
+
+    Args:
+        clip: Frames of any size.
+        crop: How much is seen; None for all of it.
+        side: Of the square that the model looks at.
+        rng: The surroundings are up to a fifth wider or narrower than asked, and the object is
+            somewhere in them, for so it is on the slices that follow.
+
+    Returns:
+        Frames of `side` by `side` pixels; the clip itself where nothing of a thin object would be
+        left in them.
+    """
+    height, width = clip.masks.shape[1:]
+    if crop is None:
+        return _seen_in(clip, Part(0, 0, height, width), side)
+    box = box_from_mask(clip.masks[0])
+    sides = np.array([box.x1 - box.x0 + 1, box.y1 - box.y0 + 1])
+    look = evolve(crop, times=max(1.1, crop.times * rng.uniform(0.8, 1.2)))
+    x, y = rng.uniform(-0.4, 0.4, 2) * (look.times - 1) * sides
+    moved = Box(box.x0 + x, box.y0 + y, box.x1 + x, box.y1 + y)
+    return _seen_in(clip, look.around(moved, (height, width)), side)
+
+
+def _seen_in(clip: Clip, part: Part, side: int) -> Clip:
+    masks = np.stack([part.square_mask(mask, side) for mask in clip.masks])
+    if not masks[0].any():
+        return clip
+    frames = np.stack([part.square(frame, side) for frame in clip.frames])
+    return evolve(clip, frames=frames, masks=masks, source=None)
 
 
 def _channels_first(frames: Any) -> torch.Tensor:  # noqa: ANN401 -- arrays of either shape

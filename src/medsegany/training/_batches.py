@@ -8,11 +8,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 -- torch's own name for it
 from attrs import frozen
 
+from medsegany.backends.sam2 import MEAN, STD
 from medsegany.training._clips import Clip
 from medsegany.training._prompting import BoxJitter, PromptKind, clicks, nearest
 
-_MEAN = torch.tensor((0.485, 0.456, 0.406))[:, None, None]
-_STD = torch.tensor((0.229, 0.224, 0.225))[:, None, None]
 _MOST_CLICKS = 4
 
 
@@ -109,7 +108,7 @@ def as_input(clip: Clip, size: int) -> torch.Tensor:
     unit = frames.permute(0, 3, 1, 2).float() / 255
     if unit.shape[-2:] != (size, size):
         unit = F.interpolate(unit, (size, size), mode="bilinear", antialias=True)
-    return (unit - _MEAN) / _STD
+    return (unit - MEAN) / STD
 
 
 def _resized_masks(clip: Clip, size: int) -> torch.Tensor:

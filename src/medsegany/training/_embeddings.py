@@ -43,7 +43,7 @@ class StoredEmbeddings:
     ) -> None:
         make_folder(folder)
         self._paths: dict[str, list[Path]] = {}
-        total, done = sum(len(case.images) for case in cases), 0
+        total, done = sum(case.depth for case in cases), 0
         self._refuse_a_full_disk(upstream, cases, folder)
         weights = hash_of(upstream)
         for case in cases:
@@ -55,7 +55,7 @@ class StoredEmbeddings:
                     atomically(path, lambda to, level=level: np.save(to, level))  # type: ignore[misc]
                 write_text(about, weights + case.source)
             self._paths[case.name] = paths
-            done += len(case.images)
+            done += case.depth
             on_progress(Progress("slices encoded", done, total))
 
     def of(self, clips: Sequence[Clip]) -> list[torch.Tensor]:
@@ -82,7 +82,7 @@ class StoredEmbeddings:
         shapes = ((width // 8, side // 4), (width // 4, side // 8), (width, side // 16))
         each = sum(2 * channels * size * size for channels, size in shapes)
         there = sum(path.stat().st_size for path in folder.glob("*.npy"))
-        needed = each * sum(len(case.images) for case in cases) - there
+        needed = each * sum(case.depth for case in cases) - there
         free = shutil.disk_usage(folder).free
         if needed > free:
             msg = (
@@ -96,7 +96,7 @@ def _encoded(upstream: SAM2VideoPredictor, case: StoredCase) -> list[np.ndarray]
     parts: list[list[np.ndarray]] = [[], [], []]
     device = next(upstream.parameters()).device
     with torch.inference_mode():
-        for begin in range(0, len(case.images), _TOGETHER):
+        for begin in range(0, case.depth, _TOGETHER):
             images = np.asarray(case.images[begin : begin + _TOGETHER])
             clip = Clip(images, np.ones(images.shape[:3], np.bool_))
             found = upstream.forward_image(as_input(clip, upstream.image_size).to(device))

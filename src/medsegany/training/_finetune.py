@@ -134,7 +134,7 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         stored = {case.name: case for case in read}
         learning = [stored[n] for n in split.train]
         counts, ids = count(learning, None if labels is None else list(labels), recipe.smallest_px)
-        recipe = _fitting(recipe, machine, learning)
+        recipe = _fitting(recipe, machine, learning, segmenter)
         names = _names(labels, ids, wanted)
         came_from.write(folder, names)
         if not (folder / SPLIT).is_file():
@@ -151,6 +151,8 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         seed=seed,
         shuffle=recipe.shuffle,
         augmentation=recipe.augmentation,
+        crop=segmenter.crop,
+        side=int(segmenter.upstream.image_size),
     )
     before = copied(segmenter.upstream) if keep else {}
     outcome = train(
@@ -167,8 +169,7 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
             smallest_px=recipe.smallest_px,
             at_most=validate_on,
             clips=recipe.frames > 1 and recipe.clips > 0,
-            box_hint=segmenter.box_hint,
-            precision=None if machine.precision == "float32" else machine.precision,
+            segmenter_of=lambda upstream: segmenter.over(upstream, dtype=machine.precision),
             seed=seed,
         )
         if split.validation
@@ -218,8 +219,7 @@ def _as_sam2(base: Segmenter | str | Path, machine: Machine) -> Sam2Segmenter:
     if segmenter is not base:
         return segmenter
     # A copy: the next fold begins with this one, too, and Table 5 compares with it.
-    upstream = copy.deepcopy(segmenter.upstream)
-    return Sam2Segmenter(upstream, segmenter.name, box_hint=segmenter.box_hint)
+    return segmenter.over(copy.deepcopy(segmenter.upstream))
 
 
 def _licence_of(base: Segmenter | str | Path) -> str:
@@ -249,9 +249,11 @@ def _the_split(
     return evolve(chosen, patients=patients)
 
 
-def _fitting(recipe: Recipe, machine: Machine, cases: Sequence[StoredCase]) -> Recipe:
+def _fitting(
+    recipe: Recipe, machine: Machine, cases: Sequence[StoredCase], segmenter: Sam2Segmenter
+) -> Recipe:
     """The recipe for these cases: single images make no clips."""
-    if all(len(case.images) == 1 for case in cases):
+    if all(case.depth == 1 for case in cases):
         recipe = evolve(recipe, frames=1, clips=0.0)
     if machine.embed_once:
         if "image_encoder" in recipe.train:
@@ -259,6 +261,12 @@ def _fitting(recipe: Recipe, machine: Machine, cases: Sequence[StoredCase]) -> R
             raise InvalidInput(msg)
         if recipe.augmentation is not None:
             msg = "embed_once looks at images as they are: augmentation=None."
+            raise InvalidInput(msg)
+        if segmenter.crop is not None:
+            msg = (
+                f"embed_once looks at whole slices, and {segmenter.name} at a crop for each "
+                "object: begin with load(base, crop=None), or without embed_once."
+            )
             raise InvalidInput(msg)
     return recipe
 

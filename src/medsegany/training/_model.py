@@ -108,10 +108,8 @@ class ClipModel(torch.nn.Module):
             return asked
         asked["point_inputs"] = {"point_coords": prompted.points, "point_labels": prompted.labels}
         if self.box_hint and batch.kind == "box":
-            side = self.upstream.image_size // 4
-            asked["prev_sam_mask_logits"] = ellipse_logits(
-                prompted.points, self.upstream.image_size, side
-            )
+            hint = ellipse_logits(prompted.points, self.upstream.image_size)
+            asked["prev_sam_mask_logits"] = hint
         return asked
 
     def _compared(

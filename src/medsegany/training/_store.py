@@ -30,6 +30,7 @@ class StoredCase:
         folder: Where its arrays lie.
         source: What they were made of, in words.
         spacing_mm: (z, y, x).
+        depth: Number of slices.
         areas: Label -> pixels on each slice, `(D,)`.
     """
 
@@ -37,6 +38,7 @@ class StoredCase:
     folder: Path
     source: str = field(repr=False)
     spacing_mm: tuple[float, float, float]
+    depth: int
     areas: Mapping[int, NDArray[np.int64]] = field(repr=False)
 
     # Not kept open: thousands of pictures would be more files than a process may have.
@@ -51,6 +53,11 @@ class StoredCase:
         """`(D, H, W)`."""
         labels: NDArray[Any] = np.load(self.folder / "labels.npy", mmap_mode="r")
         return labels
+
+    def prompted(self, k: int, labels: Sequence[int], smallest_px: int) -> tuple[int, ...]:
+        """Which of some labels are large enough on slice `k` to be prompted there."""
+        here = (n for n in labels if n in self.areas)
+        return tuple(n for n in here if self.areas[n][k] >= smallest_px)
 
 
 @frozen
@@ -119,15 +126,25 @@ def _stored(
         atomically(folder / "spacing.npy", lambda path: np.save(path, np.array(spacing)))
         write_text(about, source)
     z, y, x = np.load(folder / "spacing.npy").tolist()
-    areas = _areas(np.load(folder / "labels.npy", mmap_mode="r"))
-    return StoredCase(case.name, folder, source, (z, y, x), areas)
+    labels = np.load(folder / "labels.npy", mmap_mode="r")
+    return StoredCase(case.name, folder, source, (z, y, x), len(labels), _areas(labels))
+
+
+def window_words(window: AnyWindow | None) -> str | list[float] | None:
+    """A window as JSON holds it."""
+    return list(astuple(window)) if isinstance(window, Window) else window
+
+
+def window_of(words: str | list[float] | None) -> Any:  # noqa: ANN401 -- what `window_words` was given
+    """What was said by `window_words`."""
+    return Window(*words) if isinstance(words, list) else words
 
 
 def _fingerprint(case: TrainingCase, window: AnyWindow | None, frame: int | None) -> dict[str, Any]:
     files = [case.image] if case.labels is None else [case.image, case.labels]
     return {
         "files": [[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files],
-        "window": list(astuple(window)) if isinstance(window, Window) else window,
+        "window": window_words(window),
         "frame": frame,
     }
 
@@ -183,7 +200,7 @@ def count(
         raise InvalidInput(msg)
     slices = empty = objects = small = 0
     for case in cases:
-        depth = len(case.images)
+        depth = case.depth
         slices += depth
         areas = np.stack([np.zeros(depth, int), *(case.areas[n] for n in names if n in case.areas)])
         taken = areas >= smallest_px

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medsegany import metrics
-from medsegany.backends.sam2 import Sam2Segmenter, SAM2VideoPredictor
+from medsegany.backends.sam2 import SAM2VideoPredictor
 from medsegany.errors import InvalidInput
 from medsegany.prompts import Box, box_from_mask
 from medsegany.propagation import ByMemory
+from medsegany.protocols import Segmenter
 from medsegany.training._store import StoredCase
 
 _CLIP = 8  # slices that an object is carried through
@@ -22,8 +25,7 @@ def validation(
     smallest_px: int,
     at_most: int,
     clips: bool,
-    box_hint: bool,
-    precision: str | None,
+    segmenter_of: Callable[[SAM2VideoPredictor], Segmenter],
     seed: int,
 ) -> Callable[[SAM2VideoPredictor], Mapping[str, float]]:
     """A function that measures a model on slices of cases, always the same ones.
@@ -34,8 +36,7 @@ def validation(
         smallest_px: Pixels that an object needs on a slice to be prompted there.
         at_most: How many slices are looked at, at least 1, chosen by chance from the seed.
         clips: Whether objects are carried through eight slices as well.
-        box_hint: See `Sam2Segmenter.box_hint`.
-        precision: What it computes in; None for float32.
+        segmenter_of: Makes of the model what will be used.
         seed: Of the choice.
 
     Returns:
@@ -49,8 +50,8 @@ def validation(
     places = [
         (case, k)
         for case in cases
-        for k in range(len(case.images))
-        if any(case.areas[n][k] >= smallest_px for n in labels if n in case.areas)
+        for k in range(case.depth)
+        if case.prompted(k, labels, smallest_px)
     ]
     if not places:
         msg = (
@@ -60,21 +61,15 @@ def validation(
         raise InvalidInput(msg)
     chosen = np.random.default_rng([seed, 5]).permutation(len(places))[:at_most].tolist()
     picked = [places[n] for n in sorted(chosen)]
-    stacks = [places[n] for n in chosen if len(places[n][0].images) > 1]
+    stacks = [places[n] for n in chosen if places[n][0].depth > 1]
     stacks = stacks[: max(1, at_most // _CLIP)]
 
     def measure(upstream: SAM2VideoPredictor) -> Mapping[str, float]:
-        segmenter = Sam2Segmenter(
-            upstream,
-            "in training",
-            device=next(upstream.parameters()).device,
-            dtype=precision,
-            box_hint=box_hint,
-        )
+        segmenter = segmenter_of(upstream)
         prompted: dict[int, list[float]] = {}
         for case, k in picked:
             truth = np.asarray(case.labels[k])
-            boxes = _boxes(case, k, labels, smallest_px)
+            boxes = _boxes(truth, case.prompted(k, labels, smallest_px))
             found = segmenter.segment_2d(np.asarray(case.images[k]), boxes)
             for n, mask in found.masks.items():
                 prompted.setdefault(n, []).append(metrics.dsc(mask, truth == n))
@@ -90,14 +85,12 @@ def validation(
     return measure
 
 
-def _boxes(case: StoredCase, k: int, labels: Sequence[int], smallest_px: int) -> dict[int, Box]:
-    truth = np.asarray(case.labels[k])
-    there = [n for n in labels if n in case.areas and case.areas[n][k] >= smallest_px]
-    return {n: box_from_mask(truth == n) for n in there}
+def _boxes(truth: NDArray[Any], labels: Sequence[int]) -> dict[int, Box]:
+    return {n: box_from_mask(truth == n) for n in labels}
 
 
 def _carried(
-    segmenter: Sam2Segmenter,
+    segmenter: Segmenter,
     stacks: Sequence[tuple[StoredCase, int]],
     labels: Sequence[int],
     smallest_px: int,
@@ -105,11 +98,12 @@ def _carried(
     """DSC on the slices that follow a prompted one, those that hold the object."""
     scores: dict[int, list[float]] = {}
     for case, k in stacks:
-        last = min(k + _CLIP, len(case.images)) - 1
+        last = min(k + _CLIP, case.depth) - 1
         first = k if last > k else max(0, k - _CLIP + 1)
         part = np.asarray(case.images[first : last + 1])
         truth = np.asarray(case.labels[first : last + 1])
-        boxes = {n: box.at(k - first) for n, box in _boxes(case, k, labels, smallest_px).items()}
+        drawn = _boxes(truth[k - first], case.prompted(k, labels, smallest_px))
+        boxes = {n: box.at(k - first) for n, box in drawn.items()}
         found = segmenter.segment_volume(
             part, boxes, slices=(0, len(part) - 1), propagation=ByMemory()
         )

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 
 from medsegany._validate import whole
@@ -71,7 +72,11 @@ with _hydra_as_it_was():
     from sam2.sam2_image_predictor import SAM2ImagePredictor
     from sam2.sam2_video_predictor import SAM2VideoPredictor
 
-__all__ = ["SAM2ImagePredictor", "SAM2VideoPredictor", "build", "config"]
+__all__ = ["MEAN", "STD", "SAM2ImagePredictor", "SAM2VideoPredictor", "build", "config"]
+
+# Of the images that SAM 2 is shown; upstream has them in two places, and exports neither.
+MEAN = torch.tensor((0.485, 0.456, 0.406))[:, None, None]
+STD = torch.tensor((0.229, 0.224, 0.225))[:, None, None]
 
 # What build_sam2_video_predictor adds to the configuration (apply_postprocessing=True).
 _POSTPROCESSING = {

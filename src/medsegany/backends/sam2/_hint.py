@@ -5,7 +5,7 @@ import torch
 _INSIDE, _LARGEST = 4.0, 8.0
 
 
-def ellipse_logits(corners: torch.Tensor, size: int, side: int) -> torch.Tensor:
+def ellipse_logits(corners: torch.Tensor, size: int) -> torch.Tensor:
     """Logits of the ellipse inscribed in each box.
 
     A model that was trained with them starts from the most likely shape, and not from nothing.
@@ -13,11 +13,12 @@ def ellipse_logits(corners: torch.Tensor, size: int, side: int) -> torch.Tensor:
     Args:
         corners: `(B, 2, 2)`: both corners as (x, y), in pixels of the model's input.
         size: The side of the model's input.
-        side: The side of what is returned.
 
     Returns:
-        `(B, 1, side, side)`: 4 at the centre, 0 on the ellipse, -8 far outside.
+        `(B, 1, size / 4, size / 4)`, as the model takes masks: 4 at the centre, 0 on the ellipse,
+        -8 far outside.
     """
+    side = size // 4
     scale = side / size
     # The second corner is the last pixel inside, so the box ends one pixel further.
     first, last = corners[:, 0] * scale, (corners[:, 1] + 1) * scale

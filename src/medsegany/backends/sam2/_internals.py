@@ -1,11 +1,10 @@
-"""Every private name of `sam2` that a memory needs, in one file.
+"""Sessions of `sam2`, step by step: its private names stand here and in `_tracker.py`.
 
 `tests/backends/test_sam2_internals.py` fails when upstream moves one of them.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -13,20 +12,14 @@ import torch
 from attrs import frozen
 from PIL import Image as PillowImage
 
-from medsegany.backends.sam2._alone import AsAlone
-from medsegany.backends.sam2._build import SAM2VideoPredictor
-from medsegany.backends.sam2._hint import ellipse_logits
-from medsegany.postprocess import fill_holes
+from medsegany.backends.sam2._build import MEAN, STD, SAM2VideoPredictor
+from medsegany.backends.sam2._tracker import Banks, State, Tracker
 from medsegany.types import Image
 
-State = dict[str, Any]
 Features = tuple[torch.Tensor, dict[str, list[torch.Tensor]]]
 
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
 # Stands for "no end is known": upstream compares it with frame indices and takes min(it, 16).
 ENDLESS = 2**31
-_CORNER = 2  # the label of a box's first corner
 _OBJECT = 0  # a session holds one object, and this is its name there
 
 
@@ -43,147 +36,6 @@ class Step:
     low_res: torch.Tensor
     score: torch.Tensor
     object_score: torch.Tensor
-
-
-class Tracker(SAM2VideoPredictor):  # type: ignore[misc]  # sam2 is published without types
-    """The official predictor, sharing the weights of another one, in which
-
-    - the predicted IoU of the returned mask is kept (upstream's `track_step` drops it), and
-    - holes are filled on every device (upstream needs its CUDA extension), at the same moment.
-    """  # noqa: D415 -- the sentence is the list
-
-    fill_holes_px: int
-    box_hint: bool
-    last_score: torch.Tensor
-    asked: "list[_Asked] | None"
-
-    @classmethod
-    def over(
-        cls, upstream: SAM2VideoPredictor, fill_holes_px: int, *, box_hint: bool = False
-    ) -> "Tracker":
-        """A tracker with the modules of `upstream`: no weight is copied."""
-        tracker = cls.__new__(cls)
-        tracker.__dict__.update(upstream.__dict__)
-        tracker.last_score = torch.full((1, 1), float("nan"))
-        tracker.asked = None
-        tracker.fill_hole_area = 0
-        tracker.fill_holes_px = fill_holes_px
-        tracker.box_hint = box_hint
-        return tracker
-
-    def _forward_sam_heads(self, **given: Any) -> tuple[torch.Tensor, ...]:  # noqa: ANN401
-        with _together(given["backbone_features"]):
-            heads: tuple[torch.Tensor, ...] = super()._forward_sam_heads(**given)
-        ious = heads[2]
-        # with three candidates upstream returns the one that argmax(ious) names
-        self.last_score = ious.max(dim=-1, keepdim=True).values
-        return heads
-
-    def _encode_new_memory(self, **given: Any) -> Any:  # noqa: ANN401
-        with _together(given["pred_masks_high_res"]):
-            return super()._encode_new_memory(**given)
-
-    def _run_single_frame_inference(
-        self,
-        *args: object,
-        **kwargs: Any,  # noqa: ANN401 -- upstream's own
-    ) -> tuple[State, torch.Tensor]:
-        asked = kwargs.get("point_inputs")
-        if self.box_hint and asked is not None and kwargs.get("prev_sam_mask_logits") is None:
-            coords, labels = asked["point_coords"], asked["point_labels"]
-            if labels[0, 0] == _CORNER:
-                side = self.image_size // 4
-                hint = ellipse_logits(coords[:, :2], self.image_size, side)
-                kwargs["prev_sam_mask_logits"] = hint
-        record, masks = super()._run_single_frame_inference(*args, **kwargs)
-        record["pred_masks"] = masks = self.filled(masks)
-        return record, masks
-
-    def filled(self, masks: torch.Tensor) -> torch.Tensor:
-        """`(1, 1, h, w)` logits without small holes."""
-        if not self.fill_holes_px:
-            return masks
-        filled = fill_holes(masks[0, 0].float().cpu().numpy(), self.fill_holes_px)
-        return torch.from_numpy(filled)[None, None].to(masks)
-
-    @property
-    def memory_attention(self) -> Callable[..., torch.Tensor]:
-        """Upstream's module; while `asked` is a list, a recorder of what it would be asked."""
-        if self.asked is None:
-            return cast("Callable[..., torch.Tensor]", self._modules["memory_attention"])
-        return self._record
-
-    def _record(self, *, curr: list[torch.Tensor], **asked: Any) -> torch.Tensor:  # noqa: ANN401
-        assert self.asked is not None
-        self.asked.append(_Asked(asked["memory"], asked["memory_pos"], asked["num_obj_ptr_tokens"]))
-        return curr[0]
-
-    def _prepare_memory_conditioned_features(self, **given: Any) -> torch.Tensor:  # noqa: ANN401
-        """Upstream's, for one object or for `_Banks` of them.
-
-        Upstream gathers what each object remembers, and would then attend to it. Here the objects
-        attend together, those whose memories are equally large.
-        """
-        banks = given["output_dict"]
-        if not isinstance(banks, _Banks):
-            features: torch.Tensor = super()._prepare_memory_conditioned_features(**given)
-            return features
-        (curr,), (curr_pos,) = given["current_vision_feats"], given["current_vision_pos_embeds"]
-        one = {
-            **given,
-            "current_vision_feats": [curr[:, :1]],
-            "current_vision_pos_embeds": [curr_pos[:, :1]],
-        }
-        self.asked = []
-        try:
-            for state, index in banks.objects:
-                one["frame_idx"], one["num_frames"] = index, state["num_frames"]
-                one["output_dict"] = state["output_dict_per_obj"][0]
-                super()._prepare_memory_conditioned_features(**one)
-            asked = self.asked
-        finally:
-            self.asked = None
-        groups: dict[tuple[int, int], list[int]] = {}
-        for n, it in enumerate(asked):
-            groups.setdefault((len(it.memory), it.pointer_tokens), []).append(n)
-        found: list[torch.Tensor] = [curr[:, :1].transpose(0, 1)] * len(asked)
-        for (_, pointer_tokens), members in groups.items():
-            memory = torch.cat([asked[n].memory for n in members], dim=1)
-            with _together(memory.transpose(0, 1)):
-                fused = self.memory_attention(
-                    curr=[curr[:, : len(members)]],
-                    curr_pos=[curr_pos[:, : len(members)]],
-                    memory=memory,
-                    memory_pos=torch.cat([asked[n].memory_pos for n in members], dim=1),
-                    num_obj_ptr_tokens=pointer_tokens,
-                )
-            for n, part in zip(members, torch.split(fused.transpose(0, 1), 1), strict=True):
-                found[n] = part
-        (size,) = given["feat_sizes"]
-        # The layout in memory is upstream's too, for convolutions add up by it.
-        return torch.cat(found).permute(0, 2, 1).view(len(found), -1, *size)
-
-
-def _together(values: torch.Tensor) -> AbstractContextManager[object]:
-    """On a CPU, to the bit; elsewhere nobody is promised that."""
-    several = len(values) > 1 and values.device.type == "cpu"
-    return AsAlone() if several else nullcontext()
-
-
-@frozen(eq=False)
-class _Asked:
-    """What the memory attention is asked for one object: `(tokens, 1, channels)` each."""
-
-    memory: torch.Tensor
-    memory_pos: torch.Tensor
-    pointer_tokens: int
-
-
-@frozen(eq=False)
-class _Banks:
-    """The memories of several objects, and which frame this one is for each."""
-
-    objects: Sequence[tuple[State, int]]
 
 
 def new_state(tracker: Tracker, size: tuple[int, int], length: int) -> State:
@@ -216,8 +68,8 @@ def as_input(image: Image, size: int) -> torch.Tensor:
     resized = PillowImage.fromarray(image).resize((size, size))
     unit = np.array(resized) / 255.0
     tensor = torch.from_numpy(unit).permute(2, 0, 1).to(torch.float32)
-    tensor -= torch.tensor(_MEAN)[:, None, None]
-    tensor /= torch.tensor(_STD)[:, None, None]
+    tensor -= MEAN
+    tensor /= STD
     return tensor
 
 
@@ -300,7 +152,7 @@ def carry(
         feat_sizes=sizes,
         point_inputs=None,
         mask_inputs=None,
-        output_dict=_Banks(objects),
+        output_dict=Banks(objects),
         num_frames=0,  # each object's own, see the tracker
         track_in_reverse=reverse,
         run_mem_encoder=True,

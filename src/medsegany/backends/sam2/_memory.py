@@ -14,6 +14,7 @@ from medsegany._segmentations import given_in, join
 from medsegany.backends._found import segmentation
 from medsegany.backends.sam2 import _internals as internals
 from medsegany.backends.sam2._build import SAM2VideoPredictor
+from medsegany.backends.sam2._tracker import State, Tracker
 from medsegany.errors import OutOfMemory
 from medsegany.preprocess import as_rgb, check_image
 from medsegany.prompts import ObjectPrompts
@@ -32,7 +33,7 @@ _TOO_LARGE = (
 )
 
 
-def _together(tracker: internals.Tracker) -> int:
+def _together(tracker: Tracker) -> int:
     """How many objects go through the model at once."""
     if tracker.device.type != "cpu":
         return _ON_A_GPU
@@ -54,7 +55,7 @@ class Sam2Memory:
         box_hint: bool = False,
         precision: Callable[[], AbstractContextManager[object]],
     ) -> None:
-        self._tracker = internals.Tracker.over(upstream, fill_holes_px, box_hint=box_hint)
+        self._tracker = Tracker.over(upstream, fill_holes_px, box_hint=box_hint)
         self._whole = whole
         self._spans = spans
         self._precision = precision
@@ -63,7 +64,7 @@ class Sam2Memory:
         self._shared = shared
         self._planned = False
         self._together = _together(self._tracker)
-        self._states: dict[int, internals.State] = {}
+        self._states: dict[int, State] = {}
         self._anchors: dict[int, int] = {}  # object -> its first prompted slice
 
     def condition(
@@ -129,6 +130,10 @@ class Sam2Memory:
         self._planned = True
         self._store.expect(slices)
 
+    def drop(self, index: int) -> None:
+        """Forget how this slice was encoded: another part of it will be shown."""
+        self._store.drop(index)
+
     def forget(self) -> None:
         """Forget every slice but the prompted ones."""
         for state in self._states.values():
@@ -137,7 +142,7 @@ class Sam2Memory:
     def _span(self, name: int) -> Span:
         return self._spans.get(name, self._whole)
 
-    def _state(self, name: int, image: Image) -> internals.State:
+    def _state(self, name: int, image: Image) -> State:
         if name not in self._states:
             span = self._span(name)
             length = internals.ENDLESS if span.last is None else span.last - span.first + 1
@@ -205,6 +210,10 @@ class _FeatureStore:
             last = max(self._kept, key=lambda k: self._next(k, default=never) if k != index else -1)
             del self._kept[last]
         return features
+
+    def drop(self, index: int) -> None:
+        """Forget one slice."""
+        self._kept.pop(index, None)
 
     def _next(self, index: int, default: int) -> int:
         """When it will be asked for, from now on."""

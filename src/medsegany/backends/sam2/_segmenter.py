@@ -13,10 +13,12 @@ from medsegany.backends._found import segmentation
 from medsegany.backends._verbs import EVERYTHING, Embedded, Verbs
 from medsegany.backends.sam2 import _internals as internals
 from medsegany.backends.sam2._build import SAM2ImagePredictor, SAM2VideoPredictor
+from medsegany.backends.sam2._crop import Crop
+from medsegany.backends.sam2._cropped import CroppedEmbedded, CroppedMemory
 from medsegany.backends.sam2._hint import ellipse_logits
 from medsegany.backends.sam2._memory import Sam2Memory
 from medsegany.preprocess import as_rgb, check_image
-from medsegany.prompts import ObjectPrompts
+from medsegany.prompts import Box, ObjectPrompts, box_from_mask
 from medsegany.protocols import Span
 from medsegany.results import Segmentation
 from medsegany.types import Image
@@ -38,10 +40,13 @@ class Sam2Segmenter(Verbs):
         device: AnyDevice = "cpu",
         dtype: AnyDtype = None,
         box_hint: bool = False,
+        crop: Crop | None = None,
     ) -> None:
         super().__init__(name, EVERYTHING)
         self.box_hint = box_hint
         """Whether boxes are given to the model as an ellipse, too; see `ellipse_logits`."""
+        self.crop = crop
+        """How much of an image is looked at for each object; None for all of it at once."""
         self._device = as_device(device)
         self._dtype = as_dtype(dtype, self._device)
         self.upstream: SAM2VideoPredictor = model.to(self._device).eval()
@@ -50,17 +55,34 @@ class Sam2Segmenter(Verbs):
             # upstream scripts its transforms, which newer torch deprecates; the user can't help it
             warnings.filterwarnings("ignore", message=".*torch.jit.script.*")
             self._predictor = SAM2ImagePredictor(self.upstream)
-        side = self.upstream.image_size
+        side = self._side = int(self.upstream.image_size)
         # upstream has the sizes of a 1024 px model written down
         self._predictor._bb_feat_sizes = [(side // s, side // s) for s in (4, 8, 16)]  # noqa: SLF001
+
+    def over(self, model: SAM2VideoPredictor, *, dtype: AnyDtype = None) -> "Sam2Segmenter":
+        """A segmenter with another model, which is seen and prompted as this one's is."""
+        return Sam2Segmenter(
+            model,
+            self.name,
+            device=next(model.parameters()).device,
+            dtype=dtype,
+            box_hint=self.box_hint,
+            crop=self.crop,
+        )
 
     @property
     def _runs_on(self) -> str:
         return str(self._device)
 
-    def embed(self, image: Image) -> "Sam2Embedded":
-        """Encode an image once; see `Segmenter.embed`."""
-        rgb = as_rgb(check_image(image))
+    def embed(self, image: Image) -> "Sam2Embedded | CroppedEmbedded":
+        """Encode an image once, or with `crop` each crop once; see `Segmenter.embed`."""
+        check_image(image)
+        if self.crop is not None:
+            return CroppedEmbedded(self, image, self.crop, self._side, self._embed)
+        return self._embed(image)
+
+    def _embed(self, image: Image) -> "Sam2Embedded":
+        rgb = as_rgb(image)
         predictor = copy.copy(self._predictor)
         with torch.inference_mode(), precision(self._device, self._dtype):
             predictor.set_image(rgb)
@@ -74,18 +96,30 @@ class Sam2Segmenter(Verbs):
         fill_holes_px: int,
         memory_budget: int,
         shared: bool = False,
-    ) -> Sam2Memory:
+    ) -> Sam2Memory | CroppedMemory:
         """Start with an empty memory; see `RemembersSlices.remember`."""
-        return Sam2Memory(
-            self.upstream,
-            whole,
-            spans,
-            fill_holes_px=fill_holes_px,
-            budget=memory_budget,
-            shared=shared,
-            box_hint=self.box_hint,
-            precision=lambda: precision(self._device, self._dtype),
-        )
+
+        def remember(budget: int) -> Sam2Memory:
+            return Sam2Memory(
+                self.upstream,
+                whole,
+                spans,
+                fill_holes_px=fill_holes_px,
+                budget=budget,
+                shared=shared,
+                box_hint=self.box_hint,
+                precision=lambda: precision(self._device, self._dtype),
+            )
+
+        if self.crop is None:
+            return remember(memory_budget)
+        each = memory_budget // max(1, len(spans))
+        return CroppedMemory(self.crop, self._side, self._locate, lambda: remember(each))
+
+    def _locate(self, image: Image, asked: ObjectPrompts) -> Box | None:
+        """The box of what the whole image shows at some points."""
+        mask = self._embed(image).segment({1: asked.as_prompts()}).mask
+        return box_from_mask(mask) if mask.any() else None
 
     def features_bytes(self) -> int:
         """Of one encoded slice; see `propagation.estimate_memory`."""
@@ -127,7 +161,7 @@ class Sam2Embedded(Embedded):
             corners = transforms.transform_boxes(boxes, normalize=True, orig_hw=self.shape)
             coords.append(corners)
             if self._box_hint:
-                hint = ellipse_logits(corners, model.image_size, model.image_size // 4)
+                hint = ellipse_logits(corners, model.image_size)
             labels.append(torch.tensor([[2, 3]], dtype=torch.int).repeat(len(batch.names), 1))
         if batch.points is not None:
             points = torch.as_tensor(batch.points, dtype=torch.float, device=self._device)
