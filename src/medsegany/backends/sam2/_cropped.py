@@ -172,9 +172,9 @@ class CroppedMemory:
                 box = region(asked, size)
         if box is None:
             return before.part if before is not None else Part(0, 0, *size), asked
-        return self._crop.following(here, box, size) if here else self._crop.around(
-            box, size
-        ), asked
+        if here is None:
+            return self._crop.around(box, size), asked
+        return self._crop.following(here, box, size), asked
 
     def carry(
         self, index: int, image: Image, objects: Sequence[int], *, reverse: bool
@@ -195,7 +195,7 @@ class CroppedMemory:
         return join(index, *parts)
 
     def expect(self, slices: Sequence[int]) -> None:
-        """Which slices will be asked for, in order."""
+        """Which slices will be asked for, in order: none of them is corrected any more."""
         self._plan = slices
         for memory in self._memories.values():
             memory.expect(slices)

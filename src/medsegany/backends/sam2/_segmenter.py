@@ -113,8 +113,8 @@ class Sam2Segmenter(Verbs):
 
         if self.crop is None:
             return remember(memory_budget)
-        each = memory_budget // max(1, len(spans))
-        return CroppedMemory(self.crop, self._side, self._locate, lambda: remember(each))
+        # No crop is looked at twice, by another object or on the way back: nothing is kept.
+        return CroppedMemory(self.crop, self._side, self._locate, lambda: remember(0))
 
     def _locate(self, image: Image, asked: ObjectPrompts) -> Box | None:
         """The box of what the whole image shows at some points."""
