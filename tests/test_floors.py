@@ -87,4 +87,4 @@ def test_hydra_and_sam2_s_internals_have_one_home_each():
         if "hydra" in tops:
             assert path.name == "_build.py"
         if "_run_single_frame_inference" in path.read_text():
-            assert path.name == "_internals.py"
+            assert path.name == "_tracker.py"

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from medsegany._sha256 import file_sha256
-from medsegany.cards import CARDS, NANO, Family, ModelCard
-from medsegany.errors import CheckpointError
+from medsegany.cards import CARDS, NANO, Family, ModelCard, crop_times
+from medsegany.errors import CheckpointError, InvalidInput
 
 WEIGHTS = "model.safetensors"
 ABOUT = "medsegany.json"
@@ -76,12 +76,11 @@ def read_folder(folder: Path) -> ModelCard:
 
 
 def _crop(value: Any, path: Path) -> float | None:  # noqa: ANN401 -- whatever the JSON holds
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value < 100:
+    try:
+        return None if value is None else crop_times(value)
+    except InvalidInput as error:
         msg = f"{path} has crop {value!r}; a number from 1 or null was expected."
-        raise CheckpointError(msg)
-    return float(value)
+        raise CheckpointError(msg) from error
 
 
 def _words(path: Path) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 
 from attrs import frozen
 
+from medsegany.errors import InvalidInput
+
 Family: TypeAlias = Literal["classical", "sam1", "sam2", "medsam"]
 
 NANO = "sam2.1/medsegany_nano"
@@ -62,6 +64,18 @@ class ModelCard:
     def here(self) -> bool:
         """Whether it can be loaded without downloading anything."""
         return self.url is None or self.path is not None
+
+
+def crop_times(value: object) -> float:
+    """How much of an image a model looks at, in terms of an object's box.
+
+    Raises:
+        InvalidInput: It is no number from 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value < 100:
+        msg = f'crop is a number from 1 (the box itself), None or "auto", got {value!r}.'
+        raise InvalidInput(msg)
+    return float(value)
 
 
 CARDS = (

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from medsegany import checkpoints
 from medsegany._folder import read_folder
-from medsegany.cards import BY_NAME, CARDS, ModelCard
+from medsegany.cards import BY_NAME, CARDS, ModelCard, crop_times
 from medsegany.errors import CheckpointError, InvalidInput, MedSegAnyError, UnknownModel
 from medsegany.progress import on_terminal
 from medsegany.protocols import Segmenter
@@ -105,7 +105,7 @@ def load(
     else:
         path = checkpoints.given(Path(checkpoint), card)
     segmenter = _opener(card.family)(
-        card if crop == "auto" else evolve(card, crop=_times(crop)),
+        card if crop == "auto" else evolve(card, crop=None if crop is None else crop_times(crop)),
         path=path,
         device=device,
         dtype=dtype,
@@ -120,15 +120,6 @@ def load(
 def _wanted(crop: object) -> object:
     """What the user said of crops, if anything."""
     return None if crop == "auto" else crop
-
-
-def _times(crop: object) -> float | None:
-    if crop is None:
-        return None
-    if isinstance(crop, bool) or not isinstance(crop, (int, float)) or not 1 <= crop < 100:
-        msg = f'crop is a number from 1 (the box itself), None or "auto", got {crop!r}.'
-        raise InvalidInput(msg)
-    return float(crop)
 
 
 def _weights_of(card: ModelCard) -> Path:
