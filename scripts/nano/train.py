@@ -52,7 +52,7 @@ _COMMON = Recipe(
     reprompt=0.05,
 )
 STAGES = {
-    1: Stage(128, 11000, evolve(_COMMON, batch=8, learning_rate=1e-3, frames=1, clips=0.0)),
+    1: Stage(128, 6000, evolve(_COMMON, batch=8, learning_rate=1e-3, frames=1, clips=0.0)),
     2: Stage(192, 4000, evolve(_COMMON, batch=8, learning_rate=5e-4, frames=3, clips=0.3)),
     3: Stage(224, 2000, evolve(_COMMON, batch=8, learning_rate=2e-4, frames=3, clips=0.3)),
 }
