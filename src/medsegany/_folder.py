@@ -77,7 +77,7 @@ def read_folder(folder: Path) -> ModelCard:
 
 def _crop(value: Any, path: Path) -> float | None:  # noqa: ANN401 -- whatever the JSON holds
     try:
-        return None if value is None else crop_times(value)
+        return crop_times(value)
     except InvalidInput as error:
         msg = f"{path} has crop {value!r}; a number from 1 or null was expected."
         raise CheckpointError(msg) from error

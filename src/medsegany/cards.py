@@ -66,12 +66,14 @@ class ModelCard:
         return self.url is None or self.path is not None
 
 
-def crop_times(value: object) -> float:
-    """How much of an image a model looks at, in terms of an object's box.
+def crop_times(value: object) -> float | None:
+    """How much of an image a model looks at, in terms of an object's box; None for all of it.
 
     Raises:
-        InvalidInput: It is no number from 1.
+        InvalidInput: It is neither None nor a number from 1 to below 100.
     """
+    if value is None:
+        return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value < 100:
         msg = f'crop is a number from 1 (the box itself), None or "auto", got {value!r}.'
         raise InvalidInput(msg)

@@ -105,7 +105,7 @@ def load(
     else:
         path = checkpoints.given(Path(checkpoint), card)
     segmenter = _opener(card.family)(
-        card if crop == "auto" else evolve(card, crop=None if crop is None else crop_times(crop)),
+        card if crop == "auto" else evolve(card, crop=crop_times(crop)),
         path=path,
         device=device,
         dtype=dtype,
