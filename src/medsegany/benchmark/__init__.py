@@ -1,6 +1,51 @@
-"""Measuring models on many cases: the paper's Table 5, and what a model has to beat."""
+"""Measuring models on many cases, as the paper does, and what a model has to beat."""
 
+from medsegany.benchmark._manifest import Case, Kind, Manifest, joined
+from medsegany.benchmark._model import Identity, Model
+from medsegany.benchmark._preparation import PAPER as PAPER_PREPARATION, Preparation
+from medsegany.benchmark._protocol import CLEAN, PAPER, Protocol, differs
+from medsegany.benchmark._results import Row, Status, read_rows
+from medsegany.benchmark._run import Engine, Inline, Ran, run
+from medsegany.benchmark._serial import Serial
+from medsegany.benchmark._sources import Prepared, Source, prepare, read_sources, sources
+from medsegany.benchmark._station import Job
 from medsegany.benchmark._table5 import Cell, Table5, table5
+from medsegany.benchmark._tables import Average, Metric, Results, tabulated
 from medsegany.benchmark._trivial import EllipseSegmenter
 
-__all__ = ["Cell", "EllipseSegmenter", "Table5", "table5"]
+__all__ = [
+    "CLEAN",
+    "PAPER",
+    "PAPER_PREPARATION",
+    "Average",
+    "Case",
+    "Cell",
+    "EllipseSegmenter",
+    "Engine",
+    "Identity",
+    "Inline",
+    "Job",
+    "Kind",
+    "Manifest",
+    "Metric",
+    "Model",
+    "Preparation",
+    "Prepared",
+    "Protocol",
+    "Ran",
+    "Results",
+    "Row",
+    "Serial",
+    "Source",
+    "Status",
+    "Table5",
+    "differs",
+    "joined",
+    "prepare",
+    "read_rows",
+    "read_sources",
+    "run",
+    "sources",
+    "table5",
+    "tabulated",
+]

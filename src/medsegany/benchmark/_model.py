@@ -1,0 +1,108 @@
+"""Which model is measured, in words that another process understands."""
+
+import json
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
+
+from attrs import asdict, field, frozen
+
+from medsegany.benchmark._trivial import EllipseSegmenter
+from medsegany.protocols import Segmenter
+from medsegany.registry import load
+
+ELLIPSE = "ellipse"
+"""Loads `EllipseSegmenter`, which is no model that anybody would ask `load` for."""
+
+
+@frozen
+class Identity:
+    """Which model a result is of.
+
+    Attributes:
+        name: In tables.
+        key: A hash of its weights, and of what else changes masks.
+        words: What it was loaded by; see `Model.to_json`.
+    """
+
+    name: str
+    key: str
+    words: str
+
+
+@frozen
+class Model:
+    """What `medsegany.load` is asked for.
+
+    Attributes:
+        load: A name, the path of a file or folder, an entry point of another package, or "ellipse".
+        checkpoint: See `load`.
+        device: See `load`.
+        dtype: See `load`.
+        image_size: See `load`.
+        crop: See `load`.
+        name: In tables; "" for the model's own.
+    """
+
+    load: str = field(converter=str)
+    checkpoint: str | None = None
+    device: str = "auto"
+    dtype: str | None = None
+    image_size: int | None = None
+    crop: float | Literal["auto"] | None = "auto"
+    name: str = ""
+
+    def open(self) -> Segmenter:
+        """Load it; see `medsegany.load` for what it may raise."""
+        if self.load == ELLIPSE:
+            return EllipseSegmenter()
+        return load(
+            self.load,
+            checkpoint=self.checkpoint,
+            device=self.device,
+            dtype=self.dtype,
+            image_size=self.image_size,
+            crop=self.crop,
+        )
+
+    def to_json(self) -> str:
+        """As one line."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Model":
+        """What `to_json` wrote."""
+        return cls(**json.loads(text))
+
+    def identity(self, segmenter: Segmenter) -> Identity:
+        """Who it is, once it is loaded.
+
+        The key knows the weights themselves. The device is no part of it: what differs between
+        devices is rounding.
+        """
+        how = [self.dtype, self.image_size, self.crop, *_class_of(segmenter)]
+        key = sha256(json.dumps([*how, weights_of(segmenter)]).encode()).hexdigest()[:16]
+        return Identity(self.name or segmenter.name, key, self.to_json())
+
+
+def weights_of(segmenter: Segmenter) -> str:
+    """The sha256 of all weights of a model of torch, by name; "" for one without."""
+    module: Any = getattr(segmenter, "upstream", None)
+    module = getattr(module, "model", module)  # a SamPredictor has one
+    if not hasattr(module, "state_dict"):
+        return ""
+    found = sha256()
+    for name, value in sorted(module.state_dict().items()):
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().view(-1).numpy().tobytes())
+    return found.hexdigest()
+
+
+def _class_of(segmenter: Segmenter) -> list[Any]:
+    """The class, and the version of the package that it is from."""
+    kind = type(segmenter)
+    package = kind.__module__.split(".")[0]
+    try:
+        return [kind.__module__, kind.__qualname__, version(package)]
+    except PackageNotFoundError:  # a script
+        return [kind.__module__, kind.__qualname__, ""]

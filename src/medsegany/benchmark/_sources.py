@@ -1,0 +1,331 @@
+"""Data sets as they are on the disk, and the manifest that they become."""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from attrs import evolve, field, frozen
+from numpy.typing import NDArray
+
+from medsegany._validate import one_of
+from medsegany.benchmark._manifest import NAME, Case, Kind, Manifest
+from medsegany.benchmark._preparation import Preparation
+from medsegany.checkpoints import sha256
+from medsegany.errors import FileError, InvalidInput, MedSegAnyError
+from medsegany.io import (
+    PICTURES,
+    VIDEOS,
+    ending,
+    read_frames,
+    read_image,
+    read_labels,
+    read_npz,
+    read_volume,
+)
+from medsegany.io._files import existing, make_folder, reading
+from medsegany.progress import OnProgress, Progress, no_progress
+from medsegany.training import find_cases
+from medsegany.volume import Volume
+
+CASES = "cases"
+_COLUMNS = ("case", "patient", "modality", "kind", "image", "truth", "dataset", "licence",
+            "synthetic")  # fmt: skip
+
+
+@frozen
+class Source:
+    """A case before it is prepared.
+
+    Attributes:
+        id: Its name.
+        patient: Whose it is.
+        modality: Such as "CT".
+        image: A picture, a volume, a DICOM folder, an npz, a video, or a folder of frames.
+        truth: Its label map, or a folder with one picture for each frame; None where the image's
+            own npz holds it.
+        kind: "2d", "3d" or "video"; None where the files say it: pictures and npz of two axes are
+            "2d", videos and folders of pictures "video", anything else "3d".
+        labels: Names of labels; those without one are measured, too.
+        dataset: Where it is from.
+        licence: Of the data.
+        synthetic: See `Case`.
+    """
+
+    id: str
+    patient: str
+    modality: str
+    image: Path = field(converter=Path)
+    truth: Path | None = None
+    kind: Kind | None = field(default=None, validator=one_of(*get_args(Kind), None))
+    labels: Mapping[int, str] = field(factory=dict)
+    dataset: str = ""
+    licence: str = ""
+    synthetic: str = ""
+
+
+@frozen
+class Prepared:
+    """What `prepare` made.
+
+    Attributes:
+        manifest: Of the cases that could be prepared, and of those that were there before.
+        left_out: Name of a case -> why it is not among them.
+    """
+
+    manifest: Manifest
+    left_out: Mapping[str, str]
+
+
+def sources(
+    folder: str | Path,
+    modality: str,
+    *,
+    labels: str | Path | None = None,
+    kind: Kind | None = None,
+    names: Mapping[int, str] | None = None,
+    patients: Mapping[str, str] | str | Path | None = None,
+    dataset: str = "",
+    licence: str = "",
+) -> list[Source]:
+    """The cases of a folder: see `training.find_cases` for how it may look.
+
+    Args:
+        folder: With images and label maps, or with npz of the challenges.
+        modality: Of all of them.
+        labels: A folder of label maps, where they lie elsewhere.
+        kind: See `Source`.
+        names: Label -> name.
+        patients: Whose each case is; without it each counts as a patient of its own.
+        dataset: Where they are from.
+        licence: Of the data.
+
+    Raises:
+        FileError: There is no such folder, or nothing in it.
+        InvalidInput: `patients` leaves a case out.
+    """
+    return [
+        Source(case.name, case.patient, modality, case.image, case.labels, kind, names or {},
+               dataset, licence)
+        for case in find_cases(folder, labels, patients=patients)
+    ]  # fmt: skip
+
+
+def read_sources(path: str | Path) -> list[Source]:
+    """Cases from a table: a CSV with a line for each.
+
+    Its columns are `case`, `modality` and `image`, and as needed `patient`, `kind`, `truth`,
+    `dataset`, `licence`, `synthetic`; further ones named by a number hold names of labels. Paths
+    are relative to the table.
+
+    Raises:
+        FileError: There is none, or a column is missing.
+    """
+    path = existing(path)
+    with reading(path, "a table of cases (CSV)"), path.open(encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"case", "modality", "image"} <= rows[0].keys():
+        has = ", ".join(rows[0]) if rows else "no line"
+        msg = f"{path} needs the columns case, modality and image; it has {has}."
+        raise FileError(msg)
+    if unknown := [c for c in rows[0] if c not in _COLUMNS and not (c or "").isdecimal()]:
+        msg = f"{path} has a column {unknown[0]!r}; known are {', '.join(_COLUMNS)}, and numbers."
+        raise FileError(msg)
+    found = []
+    for row in rows:
+        get = {key: value for key, value in row.items() if value}
+        found.append(
+            Source(
+                get["case"],
+                get.get("patient", get["case"]),
+                get["modality"],
+                path.parent / get["image"],
+                path.parent / get["truth"] if "truth" in get else None,
+                get.get("kind"),  # type: ignore[arg-type]  # checked by the record
+                {int(key): value for key, value in get.items() if key.isdecimal()},
+                get.get("dataset", ""),
+                get.get("licence", ""),
+                get.get("synthetic", ""),
+            )
+        )
+    return found
+
+
+def prepare(
+    cases: Iterable[Source],
+    folder: str | Path,
+    preparation: Preparation | None = None,
+    *,
+    on_progress: OnProgress = no_progress,
+) -> Prepared:
+    """Prepare cases, and write or extend the manifest of a folder.
+
+    Args:
+        cases: Those of one or of several data sets; call it once for each `preparation`.
+        folder: Made when it is not there; gets `cases/<name>.npz` and `manifest.parquet`.
+        preparation: What is done to them; None for `Preparation()`.
+        on_progress: Told of cases.
+
+    Returns:
+        The whole manifest, and what was left out. A case that cannot be read, or of which nothing
+        is left, does not stop the others.
+
+    Raises:
+        InvalidInput: A case of the same name and other content is in the folder already.
+        FileError: The folder cannot be written.
+    """
+    preparation = preparation or Preparation()
+    folder, cases = Path(folder), list(cases)
+    make_folder(folder / CASES)
+    there = Manifest.read(folder) if (folder / NAME).exists() else Manifest((), folder)
+    known = {case.id: case for case in there}
+    left_out: dict[str, str] = {}
+    for done, source in enumerate(cases):
+        on_progress(Progress("cases prepared", done, len(cases)))
+        try:
+            case = _prepared(source, folder, preparation, known.get(source.id))
+        except MedSegAnyError as error:
+            if isinstance(error, _Another):
+                raise
+            left_out[source.id] = str(error)
+            continue
+        known[case.id] = case
+    on_progress(Progress("cases prepared", len(cases), len(cases)))
+    manifest = Manifest(tuple(known.values()), folder)
+    manifest.write(folder)
+    return Prepared(manifest, left_out)
+
+
+class _Another(InvalidInput):
+    """A case of this name and other content is there."""
+
+
+def _prepared(source: Source, folder: Path, preparation: Preparation, before: Case | None) -> Case:
+    kind, image, labels = _read(source, preparation)
+    if image.voxels.dtype == np.uint8 and kind != "3d":
+        preparation = evolve(preparation, window=None)  # pictures are display values as read
+    if labels.shape != image.voxels.shape[:3]:
+        msg = f"{source.id}: labels of shape {labels.shape} for {image.voxels.shape[:3]}."
+        raise InvalidInput(msg)
+    shown, labels, steps = preparation(image, labels)
+    spacing: tuple[float, ...] | None = image.spacing_mm if _has_spacing(source) else None
+    if kind == "video":
+        spacing = None
+    flat = kind == "2d"
+    if flat:
+        if len(shown) != 1:
+            msg = f"{source.id} is no 2D image: it has {len(shown)} slices."
+            raise InvalidInput(msg)
+        spacing = None if spacing is None else spacing[1:]
+    arrays: dict[str, Any] = {
+        "imgs": shown[0] if flat else shown,
+        "gts": labels[0] if flat else labels,
+    }
+    if spacing is not None:
+        arrays["spacing_zyx"] = np.array(spacing)
+    file = f"{CASES}/{source.id}.npz"
+    part = folder / CASES / f".{source.id}.npz"
+    case = Case(
+        source.id, source.patient, source.modality, kind, file, "",
+        {int(n): source.labels.get(int(n), "") for n in np.unique(labels) if n},
+        arrays["gts"].shape, spacing, source.dataset, source.licence, steps, source.synthetic,
+    )  # fmt: skip
+    try:
+        np.savez_compressed(part, **arrays)
+        case = evolve(case, sha256=sha256(part))
+        if before is not None and before != case:
+            msg = (
+                f"{folder} has a case {source.id!r} already, of other content or otherwise "
+                "prepared. A manifest does not change: take another folder."
+            )
+            raise _Another(msg)
+        part.replace(folder / file)
+    finally:
+        part.unlink(missing_ok=True)
+    return case
+
+
+def _has_spacing(source: Source) -> bool:
+    if ending(source.image) == ".npz":
+        with _npz(source.image) as file:
+            return bool({"spacing", "spacing_zyx", "affine"} & set(file.files))
+    return ending(source.image) not in PICTURES
+
+
+def _read(source: Source, preparation: Preparation) -> tuple[Kind, Volume, NDArray[Any]]:
+    """What kind it is; its intensities; its labels, `(D, H, W)`."""
+    path = source.image
+    kind = source.kind or _kind_of(path)
+    if kind == "video":
+        frames = np.stack(list(read_frames(path, window=preparation.window)))
+        return kind, _stack(frames), _truth_of_frames(source, frames.shape[:3])
+    if ending(path) in PICTURES:
+        picture = read_image(path, window=preparation.window)
+        if source.truth is None:
+            msg = f"{source.id} has no reference: name its label map."
+            raise InvalidInput(msg)
+        labels = read_labels(source.truth, like=picture).labels
+        return "2d", _stack(picture[None]), labels.reshape(1, *picture.shape[:2])
+    volume = read_volume(path, window="raw")
+    if source.truth is not None:
+        return kind, volume, read_labels(source.truth, like=volume).labels
+    found = read_npz(path).labels if ending(path) == ".npz" else None
+    if found is None:
+        msg = f"{source.id} has no reference: name its label map."
+        raise InvalidInput(msg)
+    return kind, volume, found
+
+
+def _kind_of(path: Path) -> Kind:
+    if ending(path) in VIDEOS:
+        return "video"
+    if path.is_dir() and any(ending(p) in PICTURES for p in path.iterdir()):
+        return "video"
+    if ending(path) in PICTURES:
+        return "2d"
+    if ending(path) == ".npz":
+        with _npz(path) as file:
+            truth = file["gts"].ndim if "gts" in file.files else 3
+        return "2d" if truth == 2 else "3d"
+    return "3d"
+
+
+def _stack(frames: NDArray[np.uint8]) -> Volume:
+    return Volume.from_spacing(frames, (1.0, 1.0, 1.0))
+
+
+def _truth_of_frames(source: Source, shape: tuple[int, ...]) -> NDArray[Any]:
+    truth = source.truth
+    if truth is None:
+        if ending(source.image) != ".npz":
+            msg = f"{source.id} has no reference: name an npz, or a folder of pictures."
+            raise InvalidInput(msg)
+        truth = source.image
+    if truth.is_dir():
+        files = sorted(p for p in truth.iterdir() if ending(p) == ".png")
+        if len(files) != shape[0]:
+            msg = f"{source.id} has {shape[0]} frames and {len(files)} label maps in {truth}."
+            raise InvalidInput(msg)
+        return np.stack([read_labels(p).labels.reshape(shape[1:]) for p in files])
+    if ending(truth) == ".npz":
+        labels = read_npz(truth).labels if truth == source.image else _gts(truth)
+    else:
+        labels = read_labels(truth).labels
+    if labels is None:
+        msg = f"{truth} holds no 'gts'."
+        raise FileError(msg)
+    # Masks of films are often 0 and 255 (SUN-SEG): one object.
+    return np.where(labels == 255, 1, labels) if set(np.unique(labels)) <= {0, 255} else labels
+
+
+def _gts(path: Path) -> NDArray[Any] | None:
+    with _npz(path) as file:
+        return file["gts"] if "gts" in file.files else None
+
+
+@contextmanager
+def _npz(path: Path) -> Iterator[Any]:
+    with reading(path, "an npz"), np.load(existing(path), allow_pickle=False) as file:
+        yield file

@@ -1,0 +1,256 @@
+"""Averages of results: objects, then cases, then modalities; and tables of them.
+
+A case with twelve organs counts as much as a case with one (paper: Tables 1, 2 and 4 are means over
+cases); the mean over objects stands beside it.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isnan, nan
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+from attrs import field, frozen
+
+from medsegany._validate import choice
+from medsegany.benchmark._results import Row
+from medsegany.errors import InvalidInput
+from medsegany.metrics import Comparison, Summary, compare, summarize
+
+Metric: TypeAlias = Literal["dsc", "nsd"]
+"""What cells are of."""
+
+
+@frozen
+class Average:
+    """One model, one modality, one metric.
+
+    Attributes:
+        model: Its name.
+        modality: Of the cases; "mean" for the mean over modalities, each counted once.
+        metric: "dsc" or "nsd".
+        cases: Means of cases: their mean, and its interval over patients.
+        objects: How many there are.
+        of_objects: The mean over all objects, however they lie in cases.
+    """
+
+    model: str
+    modality: str
+    metric: Metric
+    cases: Summary
+    objects: int
+    of_objects: float
+
+
+@frozen
+class Results:
+    """A table before it is written.
+
+    Attributes:
+        title: What it shows.
+        models: Its lines.
+        modalities: Its columns, "mean" last where there are several.
+        metrics: Within each column.
+        cells: By model, modality and metric.
+        without: Model -> cases that have no score.
+        tests: Each model against the one named `against`, within each modality, by the first
+            metric; p values are corrected over all models of the modality (Holm).
+        against: The model that the others are compared with; "" for none.
+    """
+
+    title: str
+    models: tuple[str, ...]
+    modalities: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    cells: Mapping[tuple[str, str, Metric], Average] = field(repr=False)
+    without: Mapping[str, int] = field(repr=False)
+    tests: Mapping[str, tuple[Comparison, ...]] = field(factory=dict, repr=False)
+    against: str = ""
+
+    def markdown(self) -> str:
+        """As Markdown: the mean, and in brackets its 95 % interval; the best in bold."""
+        head = ["", *(f"{m} {metric.upper()}" for m in self.modalities for metric in self.metrics)]
+        lines = [f"**{self.title}**", "", _line(head), _line(["---"] * len(head))]
+        lines += [_line([model, *self._words(model, "**{}**")]) for model in self.models]
+        lines.append(_line(["cases (objects)", *self._counts()]))
+        return "\n".join(lines) + "\n" + self._notes()
+
+    def latex(self) -> str:
+        """As LaTeX, for the package booktabs."""
+        columns = "l" + "r" * (len(self.modalities) * len(self.metrics))
+        head = [f"{m} {metric.upper()}" for m in self.modalities for metric in self.metrics]
+        rows = [[model, *self._words(model, r"\textbf{{{}}}")] for model in self.models]
+        rows.append(["cases (objects)", *self._counts()])
+        body = [" & ".join(map(_escaped, row)) + r" \\" for row in [["", *head], *rows]]
+        return "\n".join(
+            [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", body[0], r"\midrule", *body[1:-1],
+             r"\midrule", body[-1], r"\bottomrule", r"\end{tabular}"]
+        ) + "\n"  # fmt: skip
+
+    def csv(self) -> str:
+        """One line for each cell, with everything that is known of it."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["model", "modality", "metric", "mean", "low", "high", "median", "cases",
+                         "patients", "objects", "mean_of_objects"])  # fmt: skip
+        for cell in self.cells.values():
+            s = cell.cases
+            writer.writerow([cell.model, cell.modality, cell.metric, s.mean, s.low, s.high,
+                             s.median, s.count, s.patients, cell.objects,
+                             cell.of_objects])  # fmt: skip
+        return out.getvalue()
+
+    def _words(self, model: str, bold: str) -> list[str]:
+        words = []
+        for modality in self.modalities:
+            for metric in self.metrics:
+                cell = self.cells.get((model, modality, metric))
+                if cell is None or isnan(cell.cases.mean):
+                    words.append("-")
+                    continue
+                means = [
+                    c.cases.mean for key, c in self.cells.items() if key[1:] == (modality, metric)
+                ]
+                text = f"{cell.cases.mean:.3f}"
+                best = cell.cases.mean == np.nanmax(means) and len(means) > 1
+                text = bold.format(text) if best else text
+                if not isnan(cell.cases.low):
+                    text += f" [{cell.cases.low:.2f}, {cell.cases.high:.2f}]"
+                words.append(text)
+        return words
+
+    def _counts(self) -> list[str]:
+        words = []
+        for modality in self.modalities:
+            here = [c for key, c in self.cells.items() if key[1] == modality]
+            cases, objects = (
+                max(n) for n in zip(*((c.cases.count, c.objects) for c in here), strict=True)
+            )
+            words += [f"{cases} ({objects})"] * len(self.metrics)
+        return words
+
+    def _notes(self) -> str:
+        notes = [
+            f"{model}: {count} cases have no score and are in no mean."
+            for model, count in self.without.items()
+            if count
+        ]
+        for modality, tests in self.tests.items():
+            notes += [
+                f"{modality}, {test.one} - {test.other}: {test.difference:+.3f} over "
+                f"{test.patients} patients, p = {test.p_value:.2g} (Holm: {test.p_holm:.2g})"
+                for test in tests
+                if not isnan(test.p_value)
+            ]
+        return "\n" + "\n".join(f"- {note}" for note in notes) + "\n" if notes else ""
+
+
+def tabulated(
+    rows: Iterable[Row],
+    title: str,
+    *,
+    metrics: Sequence[Metric] = ("dsc",),
+    models: Sequence[str] | None = None,
+    line: Callable[[Row], str] = lambda row: row.model,
+    against: str = "",
+) -> Results:
+    """Average rows.
+
+    Args:
+        rows: Of one protocol, or of several where `line` tells them apart.
+        title: Of the table.
+        metrics: What cells are of.
+        models: The lines, in order; None for the order of names.
+        line: In which line a row counts.
+        against: A line that the others are tested against; "" for no tests.
+
+    Raises:
+        InvalidInput: No row has a score, or `against` is no line.
+    """
+    for metric in metrics:
+        choice(metric, get_args(Metric), "metric")
+    every = list(rows)
+    scored = [row for row in every if row.status == "ok"]
+    if not scored:
+        msg = "No case has a score yet: run the benchmark first."
+        raise InvalidInput(msg)
+    lines = list(models) if models is not None else sorted({line(row) for row in scored})
+    if against and against not in lines:
+        msg = f"against={against!r} is no line of the table: {', '.join(lines)}."
+        raise InvalidInput(msg)
+    modalities = sorted({row.modality for row in scored})
+    cells: dict[tuple[str, str, Metric], Average] = {}
+    for name in lines:
+        mine = [row for row in scored if line(row) == name]
+        for modality in modalities:
+            here = [row for row in mine if row.modality == modality]
+            for metric in metrics:
+                if here:
+                    cells[name, modality, metric] = _cell(name, modality, metric, here)
+        if len(modalities) > 1 and {row.modality for row in mine} == set(modalities):
+            for metric in metrics:
+                cells[name, "mean", metric] = _mean_of(name, metric, [
+                    cells[name, modality, metric] for modality in modalities
+                ])  # fmt: skip
+    shown = (*modalities, "mean") if any(key[1] == "mean" for key in cells) else tuple(modalities)
+    lost = {name: sum(line(row) == name for row in every if row.status != "ok") for name in lines}
+    tests = {
+        modality: _tests([r for r in scored if r.modality == modality], metrics[0], lines, line,
+                         against)
+        for modality in modalities
+        if against
+    }  # fmt: skip
+    return Results(title, tuple(lines), shown, tuple(metrics), cells, lost, tests, against)
+
+
+def by_case(rows: Iterable[Row], metric: Metric) -> dict[tuple[str, str], tuple[float, int]]:
+    """(case, patient) -> mean over its objects, and their number."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        found.setdefault((row.case, row.patient), []).append(getattr(row, metric))
+    return {key: (float(np.mean(values)), len(values)) for key, values in found.items()}
+
+
+def _cell(model: str, modality: str, metric: Metric, rows: Sequence[Row]) -> Average:
+    cases = by_case(rows, metric)
+    means = [mean for mean, _ in cases.values()]
+    summary = summarize(means, patients=[patient for _, patient in cases])
+    objects = [float(getattr(row, metric)) for row in rows]
+    return Average(model, modality, metric, summary, len(objects), float(np.mean(objects)))
+
+
+def _mean_of(model: str, metric: Metric, cells: Sequence[Average]) -> Average:
+    """The mean over modalities; nobody drew modalities, so it has no interval."""
+    means = [cell.cases.mean for cell in cells]
+    count, patients = (sum(getattr(c.cases, n) for c in cells) for n in ("count", "patients"))
+    first, median, third = np.percentile(means, (25, 50, 75)).tolist()
+    mean = float(np.mean(means))
+    summary = Summary(count, 0, patients, mean, median, first, third, nan, nan, 0.95)
+    objects = sum(cell.objects for cell in cells)
+    return Average(model, "mean", metric, summary, objects,
+                float(np.mean([cell.of_objects for cell in cells])))  # fmt: skip
+
+
+def _tests(
+    rows: Sequence[Row],
+    metric: Metric,
+    lines: Sequence[str],
+    line: Callable[[Row], str],
+    against: str,
+) -> tuple[Comparison, ...]:
+    scores = {name: by_case((r for r in rows if line(r) == name), metric) for name in lines}
+    keys = sorted({key for found in scores.values() for key in found})
+    values = {
+        name: [found[key][0] if key in found else nan for key in keys]
+        for name, found in scores.items()
+    }
+    return compare(values, patients=[patient for _, patient in keys], against=against)
+
+
+def _line(words: Iterable[str]) -> str:
+    return f"| {' | '.join(words)} |"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", r"\%").replace("_", r"\_")

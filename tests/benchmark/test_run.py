@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+from attrs import evolve
+from benchmark_makers import evil_manifest, install_evil, manifest_of
+
+from medsegany.benchmark import (
+    CLEAN,
+    PAPER,
+    Inline,
+    Manifest,
+    Model,
+    Protocol,
+    Serial,
+    read_rows,
+    run,
+)
+from medsegany.benchmark._results import write_shard
+from medsegany.errors import FileError, InvalidInput, UnknownModel
+from medsegany.metrics import dsc
+from medsegany.testing.fakes import FakeSegmenter
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    return manifest_of(tmp_path)
+
+
+def numbers(folder):
+    """All that must not depend on where and when it was measured."""
+    return [
+        evolve(row, seconds=0.0, peak_bytes=0, device="") for row in read_rows(folder)
+    ]  # fmt: skip
+
+
+def same(one, other):
+    return len(one) == len(other) and all(str(a) == str(b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_row_says_what_is_needed_to_repeat_it(manifest, tmp_path):
+    ran = run(manifest, ["ellipse"], tmp_path / "out", protocols=[evolve(CLEAN, seed=3)])
+    assert (ran.measured, ran.skipped, ran.without) == (4, 0, {})
+    rows = read_rows(tmp_path / "out")
+    assert len(rows) == 5  # objects
+    row = next(row for row in rows if row.case == "ct-1")
+    case = next(case for case in manifest if case.id == "ct-1")
+    assert row.case_key == case.key
+    assert Protocol.from_json(row.protocol_json) == evolve(CLEAN, seed=3)
+    assert Model.from_json(row.model_json) == Model("ellipse")
+    assert row.version
+    assert row.seconds > 0
+    assert row.peak_bytes > 1e6
+    assert len(row.box) == 4
+
+
+def test_a_second_start_does_what_is_missing(manifest, tmp_path):
+    fake = FakeSegmenter()
+    run(manifest.shard(0, 2), [fake], tmp_path)
+    seen = len(fake.seen)
+    ran = run(manifest, [fake, "ellipse"], tmp_path)
+    assert (ran.measured, ran.skipped) == (6, 2)
+    assert len(fake.seen) > seen
+    ran = run(manifest, [fake, "ellipse"], tmp_path)
+    assert (ran.measured, ran.skipped) == (0, 8)
+
+
+def test_another_protocol_is_another_result(manifest, tmp_path):
+    run(manifest, ["ellipse"], tmp_path, protocols=["clean", "paper"])
+    rows = read_rows(tmp_path)
+    assert {row.protocol for row in rows} == {"clean", "paper"}
+    assert run(manifest, ["ellipse"], tmp_path, protocols=[PAPER]).skipped == 4
+
+
+def test_shards_of_any_number_give_the_same(manifest, tmp_path):
+    run(manifest, ["ellipse"], tmp_path / "one")
+    for k in range(3):
+        run(manifest.shard(k, 3), ["ellipse"], tmp_path / "three")
+    assert same(numbers(tmp_path / "one"), numbers(tmp_path / "three"))
+
+
+def test_another_process_gives_the_same(manifest, tmp_path):
+    run(manifest, ["ellipse", "classical"], tmp_path / "here")
+    run(manifest, ["ellipse", "classical"], tmp_path / "there", engine=Serial())
+    assert same(numbers(tmp_path / "here"), numbers(tmp_path / "there"))
+
+
+def test_masks_are_those_that_were_measured(manifest, tmp_path):
+    run(manifest, ["ellipse"], tmp_path, masks=True)
+    for row in read_rows(tmp_path):
+        case = next(case for case in manifest if case.id == row.case)
+        with (
+            np.load(tmp_path / "masks" / "ellipse" / "clean" / f"{row.case}.npz") as found,
+            np.load(manifest.path(case)) as truth,
+        ):
+            mask, reference = found[str(row.label)], truth["gts"] == row.label
+        begin = row.first if row.kind == "video" else 0
+        assert dsc(mask[begin:], reference[begin:]) == row.dsc
+
+
+def test_a_case_that_fails_is_a_row_with_the_reason(tmp_path, monkeypatch):
+    install_evil(tmp_path / "package", monkeypatch)
+    manifest = evil_manifest(tmp_path).where(lambda case: case.id in {"case-0", "case-1"})
+    ran = run(manifest, ["evil"], tmp_path, engine=Inline())
+    assert ran.without == {"failed": 1}
+    failed = next(row for row in read_rows(tmp_path) if row.status != "ok")
+    assert (failed.case, failed.reason) == ("case-1", "RuntimeError: no such organ")
+    assert run(manifest, ["evil"], tmp_path).measured == 0
+    assert run(manifest, ["evil"], tmp_path, again=["failed"]).measured == 1
+
+
+def test_one_that_hangs_or_kills_takes_nothing_with_it(tmp_path, monkeypatch):
+    install_evil(tmp_path / "package", monkeypatch)
+    manifest = evil_manifest(tmp_path)
+    ran = run(manifest, ["evil"], tmp_path, engine=Serial(timeout_s=3))
+    assert ran.measured == 6
+    assert ran.without == {"failed": 1, "hung": 1, "killed": 1}
+    status = {row.case: row.status for row in read_rows(tmp_path)}
+    assert status == {
+        "case-0": "ok",
+        "case-1": "failed",
+        "case-2": "hung",
+        "case-3": "ok",
+        "case-4": "killed",
+        "case-5": "ok",
+    }
+    killed = next(row for row in read_rows(tmp_path) if row.status == "killed")
+    assert "exit code 9" in killed.reason
+
+
+def test_progress_tells_the_mean_so_far(manifest, tmp_path):
+    told = []
+    run(manifest, ["ellipse"], tmp_path, on_progress=told.append)
+    assert [(p.done, p.total) for p in told] == [(n, 4) for n in range(1, 5)]
+    mean = np.mean([row.dsc for row in read_rows(tmp_path)])
+    assert told[-1].stage == f"ellipse (DSC {mean:.3f})"
+
+
+def test_a_wrong_question_is_refused_before_anything_runs(manifest, tmp_path):
+    with pytest.raises(InvalidInput, match="one of them is empty"):
+        run(manifest, [], tmp_path)
+    with pytest.raises(InvalidInput, match="one of them is empty"):
+        run(Manifest((), tmp_path), ["ellipse"], tmp_path)
+    with pytest.raises(UnknownModel):
+        run(manifest, ["elipse"], tmp_path, engine=Serial())
+    with pytest.raises(InvalidInput, match="an object of this process"):
+        run(manifest, [FakeSegmenter()], tmp_path, engine=Serial())
+    assert not (tmp_path / "rows").exists()
+
+
+def test_a_score_takes_the_place_of_a_failure(manifest, tmp_path):
+    run(manifest, ["ellipse"], tmp_path / "out")
+    good = read_rows(tmp_path / "out")
+    bad = [evolve(row, status="killed", reason="x", label=0) for row in good]
+    for order in ([bad, good], [good, bad], [good, good]):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        for rows in order:
+            write_shard(folder, rows)
+        assert same(read_rows(folder), good)
+
+
+def test_a_damaged_shard_is_named(manifest, tmp_path):
+    run(manifest, ["ellipse"], tmp_path)
+    shard = next((tmp_path / "rows").iterdir())
+    shard.write_bytes(shard.read_bytes()[:-20])
+    with pytest.raises(FileError, match=shard.name):
+        read_rows(tmp_path)

@@ -1,0 +1,142 @@
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+from benchmark_makers import discs, shown, three_kinds, write_case
+from PIL import Image as Pillow
+
+from medsegany import Volume, io
+from medsegany.benchmark import (
+    Manifest,
+    Preparation,
+    Source,
+    prepare,
+    read_sources,
+    sources,
+)
+from medsegany.errors import FileError, InvalidInput
+
+
+def of(cases, folder, **how):
+    """The one case that was prepared, and its arrays."""
+    prepared = prepare(cases, folder, Preparation(**how))
+    assert prepared.left_out == {}
+    (case,) = prepared.manifest
+    with np.load(prepared.manifest.path(case)) as file:
+        return case, dict(file)
+
+
+def test_challenge_npz_are_found_with_their_kind_and_spacing(tmp_path):
+    manifest = prepare(three_kinds(tmp_path / "in"), tmp_path / "out").manifest
+    assert {case.id: case.kind for case in manifest} == {
+        "flat-1": "2d",
+        "flat-2": "2d",
+        "ct-1": "3d",
+        "film-1": "video",
+    }
+    spacing = {case.id: case.spacing_mm for case in manifest}
+    assert spacing["ct-1"] == (3, 1, 1)
+    assert spacing["flat-1"] is None
+    assert spacing["film-1"] is None
+
+
+def test_pictures_with_label_maps(tmp_path):
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+    mask = discs(1)[0]
+    Pillow.fromarray(shown(mask)).save(tmp_path / "images" / "a.png")
+    Pillow.fromarray(mask.astype(np.uint8) * 3).save(tmp_path / "labels" / "a.png")
+    found = sources(tmp_path / "images", "X-ray", labels=tmp_path / "labels", names={3: "lung"})
+    case, arrays = of(found, tmp_path / "out")
+    assert (case.id, case.modality, case.kind, dict(case.labels)) == (
+        "a",
+        "X-ray",
+        "2d",
+        {3: "lung"},
+    )
+    assert (arrays["imgs"] == shown(mask)).all()
+    assert ((arrays["gts"] == 3) == mask).all()
+
+
+def test_nifti_gets_its_window_and_keeps_its_spacing(tmp_path):
+    (tmp_path / "imagesTr").mkdir()
+    (tmp_path / "labelsTr").mkdir()
+    masks = np.stack(discs(3))
+    volume = Volume.from_spacing(np.where(masks, 60, -900).astype(np.int16), (2.5, 0.7, 0.7))
+    voxels = volume.voxels.transpose(2, 1, 0)  # nibabel's order
+    nib.save(nib.Nifti1Image(voxels, volume.affine), tmp_path / "imagesTr" / "p_0000.nii.gz")
+    io.write_labels(tmp_path / "labelsTr" / "p.nii.gz", masks.astype(np.uint8), like=volume)
+    case, arrays = of(sources(tmp_path, "CT"), tmp_path / "out", window="abdomen")
+    assert case.spacing_mm == pytest.approx((2.5, 0.7, 0.7))
+    assert arrays["imgs"].dtype == np.uint8
+    assert json.loads(case.steps[0])["step"] == "intensities"
+    assert (arrays["imgs"][masks] > arrays["imgs"][~masks].max()).all()
+
+
+def test_a_film_with_masks_of_255(tmp_path):
+    path = tmp_path / "film"
+    path.mkdir()
+    for n, mask in enumerate(discs(4)):
+        Pillow.fromarray(shown(mask)).save(path / f"{n:03}.png")
+    np.savez(tmp_path / "truth.npz", gts=np.stack(discs(4)).astype(np.uint8) * 255)
+    case, arrays = of(
+        [Source("film", "p", "Endoscopy", path, tmp_path / "truth.npz")], tmp_path / "out"
+    )
+    assert case.kind == "video"
+    assert set(np.unique(arrays["gts"])) == {0, 1}
+    assert arrays["imgs"].shape[:3] == (4, 40, 48)
+
+
+def test_a_table_names_everything(tmp_path):
+    write_case(tmp_path, "x", discs(1)[0].astype(np.uint8))
+    (tmp_path / "cases.csv").write_text(
+        "case,patient,modality,image,licence,1\nx,p7,OCT,x.npz,CC0,retina\n"
+    )
+    (source,) = read_sources(tmp_path / "cases.csv")
+    case, _ = of([source], tmp_path / "out")
+    assert (case.patient, case.modality, case.licence) == ("p7", "OCT", "CC0")
+    assert dict(case.labels) == {1: "retina"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("case,image\nx,x.npz\n", "needs the columns case, modality and image; it has case, image"),
+        ("", "it has no line"),
+        ("case,modality,image,patent\nx,CT,x.npz,p\n", "has a column 'patent'"),
+    ],
+)
+def test_a_wrong_table_is_named(tmp_path, text, said):
+    (tmp_path / "cases.csv").write_text(text)
+    with pytest.raises(FileError, match=said):
+        read_sources(tmp_path / "cases.csv")
+
+
+def test_the_same_again_changes_nothing(tmp_path):
+    cases = three_kinds(tmp_path / "in")
+    first = prepare(cases[:2], tmp_path / "out").manifest
+    both = prepare(cases, tmp_path / "out").manifest
+    assert both.cases[:2] == first.cases
+    assert Manifest.read(tmp_path / "out") == both
+    assert len(both) == 4
+
+
+def test_a_case_that_changed_is_refused_and_nothing_is_lost(tmp_path):
+    cases = three_kinds(tmp_path / "in")
+    before = prepare(cases, tmp_path / "out").manifest
+    write_case(tmp_path / "in", "flat-1", discs(2)[1].astype(np.uint8))
+    with pytest.raises(InvalidInput, match="has a case 'flat-1' already"):
+        prepare(cases, tmp_path / "out")
+    assert Manifest.read(tmp_path / "out") == before
+    assert not list((tmp_path / "out" / "cases").glob(".*"))
+
+
+def test_one_that_cannot_be_read_does_not_stop_the_others(tmp_path):
+    cases = three_kinds(tmp_path / "in")
+    (tmp_path / "in" / "flat-2.npz").write_bytes(b"broken")
+    wrong = Source("none", "p", "CT", write_case(tmp_path, "none", np.zeros((8, 8), np.uint8)))
+    prepared = prepare([*cases, wrong], tmp_path / "out")
+    assert set(prepared.left_out) == {"flat-2", "none"}
+    assert prepared.left_out["none"] == "No object is left."
+    assert len(prepared.manifest) == 3
