@@ -4,6 +4,7 @@ from medsegany.benchmark._manifest import Case, Kind, Manifest, joined
 from medsegany.benchmark._model import Identity, Model
 from medsegany.benchmark._preparation import PAPER as PAPER_PREPARATION, Preparation
 from medsegany.benchmark._protocol import CLEAN, PAPER, Protocol, differs
+from medsegany.benchmark._ray import Ray
 from medsegany.benchmark._results import Row, Status, read_rows
 from medsegany.benchmark._run import Engine, Inline, Ran, run
 from medsegany.benchmark._serial import Serial
@@ -33,6 +34,7 @@ __all__ = [
     "Prepared",
     "Protocol",
     "Ran",
+    "Ray",
     "Results",
     "Row",
     "Serial",

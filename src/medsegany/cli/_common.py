@@ -5,12 +5,19 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress as Bar,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from medsegany.cli._words import on_the_command_line
@@ -148,6 +155,43 @@ def bar(what: str) -> Iterator[OnProgress]:
             shown.update(task, completed=progress.done, total=progress.total, at=at)
 
         yield show
+
+
+class bars:  # noqa: N801 -- used as a function
+    """A bar for each stage, with the time that is left; nothing where that is no terminal."""
+
+    def __init__(self) -> None:
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            disable=not err.is_terminal,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        stage = progress.stage.partition(" (")[0]
+        if stage not in self._tasks:
+            # What was done before this start took no time in it.
+            self._tasks[stage] = self._bar.add_task(
+                progress.stage, total=progress.total, completed=progress.done
+            )
+        self._bar.update(
+            self._tasks[stage],
+            description=progress.stage,
+            completed=progress.done,
+            total=progress.total,
+        )
 
 
 def say_error(error: MedSegAnyError, before: str = "") -> None:

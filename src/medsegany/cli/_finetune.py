@@ -2,25 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from attrs import asdict, evolve
 from rich.markdown import Markdown
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress as Bar,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from medsegany.cli import _common as common
 from medsegany.cli._common import NotUnderstood, err, out
 from medsegany.errors import FileError, InvalidInput
 from medsegany.metrics import FLARE22_LABELS
-from medsegany.progress import Progress
 
 if TYPE_CHECKING:
     from medsegany.training import Counts, Recipe
@@ -135,7 +126,7 @@ def finetune(
     except InvalidInput as error:
         raise NotUnderstood(str(error)) from error
     cases = training.find_cases(data, labels, patients=patients)
-    with _bar() as show:
+    with common.bars() as show:
         found = training.finetune(
             base,
             cases,
@@ -209,7 +200,7 @@ def table5(
     from medsegany import benchmark, training  # noqa: PLC0415 -- keeps `medsegany --help` fast
 
     cases = training.find_cases(data, labels, patients=patients)
-    with _bar() as show:
+    with common.bars() as show:
         table = benchmark.table5(
             run,
             cases,
@@ -240,15 +231,6 @@ def _say_counts(counts: "Counts") -> None:
             err.print(f"Label {label} is absent from {many} cases.", highlight=False)
 
 
-app = typer.Typer(help="Measure models as the paper does.", no_args_is_help=True)
-app.command()(table5)
-
-
-@app.callback()
-def benchmark() -> None:
-    """Measure models as the paper does."""
-
-
 def _recipe(text: str) -> "Recipe":
     from medsegany import training  # noqa: PLC0415 -- keeps `medsegany --help` fast
 
@@ -276,40 +258,3 @@ def _objects(text: str | None) -> dict[int, str] | None:
     if text == "flare22":  # the paper's twelve: its script leaves the duodenum out
         return {n: name for n, name in FLARE22_LABELS.items() if name != "duodenum"}
     return common.labels_of(text, "--objects")
-
-
-class _bar:  # noqa: N801 -- used as a function
-    """A bar for each stage, with the time that is left; nothing where that is no terminal."""
-
-    def __init__(self) -> None:
-        self._bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=err,
-            disable=not err.is_terminal,
-        )
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, progress: Progress) -> None:
-        stage = progress.stage.partition(" (")[0]
-        if stage not in self._tasks:
-            # What was done before this start took no time in it.
-            self._tasks[stage] = self._bar.add_task(
-                progress.stage, total=progress.total, completed=progress.done
-            )
-        self._bar.update(
-            self._tasks[stage],
-            description=progress.stage,
-            completed=progress.done,
-            total=progress.total,
-        )

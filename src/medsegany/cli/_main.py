@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 import medsegany
-from medsegany.cli import _common as common, _finetune, _models
+from medsegany.cli import _benchmark, _common as common, _models
 from medsegany.cli._common import out as _out
 from medsegany.cli._convert import convert
 from medsegany.cli._doctor import doctor
@@ -35,7 +35,7 @@ app.command(cls=InOrder)(segment)
 app.command(cls=InOrder)(track)
 app.command()(evaluate)
 app.command()(finetune)
-app.add_typer(_finetune.app, name="benchmark")
+app.add_typer(_benchmark.app, name="benchmark")
 app.add_typer(_models.app, name="models")
 app.command()(convert)
 app.command()(doctor)

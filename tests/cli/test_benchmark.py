@@ -1,0 +1,139 @@
+"""`medsegany benchmark`: from files to tables, on the command line."""
+
+import json
+
+import pytest
+from attrs import evolve
+from benchmark_makers import evil_manifest, install_evil, three_kinds
+
+from medsegany.benchmark import CLEAN, Manifest, read_rows
+
+
+@pytest.fixture
+def cases(tmp_path, run):
+    """A folder of images, prepared."""
+    three_kinds(tmp_path / "in")
+    (tmp_path / "in" / "film-1.npz").unlink()
+    done = run("benchmark", "prepare", tmp_path / "in", "-o", tmp_path / "bench",
+               "--modality", "CT", "--names", "1=liver")  # fmt: skip
+    assert done.code == 0, done.err
+    return tmp_path / "bench"
+
+
+@pytest.fixture
+def results(cases, run, tmp_path):
+    done = run("benchmark", "run", cases, "-o", tmp_path / "results", "-m", "ellipse",
+               "-m", "classical", "--engine", "inline")  # fmt: skip
+    assert done.code == 0, done.err
+    assert "6 measured, 0 were there before" in done.out
+    return tmp_path / "results"
+
+
+def test_a_folder_becomes_a_manifest(cases):
+    manifest = Manifest.read(cases)
+    assert {case.id for case in manifest} == {"flat-1", "flat-2", "ct-1"}
+    assert all(case.modality == "CT" for case in manifest)
+    assert manifest.cases[0].labels[1] == "liver"
+
+
+def test_a_table_is_understood_and_what_is_broken_left_out(tmp_path, run):
+    three_kinds(tmp_path)
+    (tmp_path / "broken.npz").write_bytes(b"no")
+    (tmp_path / "cases.csv").write_text(
+        "case,patient,modality,image,kind\n"
+        "a,anna,Endoscopy,flat-1.npz,\n"
+        "b,bert,Endoscopy,broken.npz,\n"
+        "c,cleo,US,film-1.npz,video\n"
+    )
+    done = run("benchmark", "prepare", tmp_path / "cases.csv", "-o", tmp_path / "out", "--json")
+    assert done.code == 3
+    assert done.json()["cases"] == 2
+    assert set(done.json()["left_out"]) == {"b"}
+    assert "b is left out" in done.err
+
+
+def test_the_same_again_measures_nothing(cases, results, run):
+    again = ("benchmark", "run", cases, "-o", results, "-m", "ellipse", "--engine", "inline")
+    assert "0 measured, 3 were there before" in run(*again).out
+
+
+def test_shards_together_are_the_whole(cases, results, run, tmp_path):
+    for shard in ("1/2", "2/2"):
+        done = run("benchmark", "run", cases, "-o", tmp_path / "two", "-m", "ellipse",
+                   "--engine", "inline", "--shard", shard)  # fmt: skip
+        assert done.code == 0
+    here = [row.dsc for row in read_rows(results) if row.model == "ellipse"]
+    assert [row.dsc for row in read_rows(tmp_path / "two")] == here
+
+
+def test_protocols_by_name_by_file_and_by_beginning(cases, run, tmp_path):
+    path = tmp_path / "loose.json"
+    path.write_text(evolve(CLEAN, name="loose", jitter_px=3, seed=7).to_json())
+    done = run("benchmark", "run", cases, "-o", tmp_path / "r", "-m", "ellipse", "--engine",
+               "inline", "--protocol", "paper", "--protocol", path, "--init", "gt")  # fmt: skip
+    assert done.code == 0, done.err
+    assert {row.protocol for row in read_rows(tmp_path / "r")} == {"paper-gt", "loose-gt"}
+
+
+def test_status_counts_what_is_there_and_what_is_missing(cases, results, run):
+    done = run("benchmark", "status", results, "--manifest", cases, "--json").json()
+    assert [entry["model"] for entry in done["runs"]] == ["classical", "ellipse"]
+    assert [(e["cases"], e["objects"], e["missing"]) for e in done["runs"]] == [(3, 4, 0)] * 2
+    assert done["without"] == []
+    assert "ellipse" in run("benchmark", "status", results).out
+
+
+def test_a_case_without_a_score_is_said_and_the_code_is_partial(tmp_path, monkeypatch, run):
+    install_evil(tmp_path / "package", monkeypatch)
+    evil_manifest(tmp_path)
+    cases = [tmp_path / "data", "-o", tmp_path / "r", "-m", "evil"]
+    done = run("benchmark", "run", *cases, "--shard", "2/6", "--engine", "inline", "--json")
+    assert done.code == 3
+    assert done.json()["without"] == {"failed": 1}
+    done = run("benchmark", "status", tmp_path / "r")
+    assert "fake, case-1: failed. RuntimeError: no such organ" in done.out
+
+
+def test_two_models_are_compared_by_patients(results, run):
+    (test,) = run("benchmark", "compare", results, "classical", "ellipse", "--json").json()
+    assert (test["one"], test["other"], test["patients"]) == ("classical", "ellipse", 3)
+    rows = read_rows(results)
+    assert "classical" in run("benchmark", "compare", results, "classical", "ellipse").out
+    assert json.dumps(len(rows)) == "8"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--shard", "4/3"], "--shard 4/3: a number and how many"),
+        (["--shard", "2"], "--shard 2: a number and how many"),
+        (["--protocol", "papper"], "--protocol papper: there is clean, paper"),
+        (["--only", "MR"], "--only MR: the manifest has no such case"),
+        (["--workers", "2"], "--workers 2 is for --engine ray; serial has one"),
+        (["--engine", "inline", "--timeout", "3"], "--timeout needs a process"),
+        (["-m", "elipse"], "elipse"),
+    ],
+)
+def test_a_slip_is_explained_with_code_2(cases, run, tmp_path, words, said):
+    given = words if "-m" in words else [*words, "-m", "ellipse"]
+    if "--engine" not in given and "--workers" not in given:
+        given += ["--engine", "inline"]
+    done = run("benchmark", "run", cases, "-o", tmp_path / "r", *given)
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_other_slips(tmp_path, cases, results, run):
+    done = run("benchmark", "prepare", tmp_path / "in", "-o", tmp_path / "x")
+    assert done.code == 2
+    assert "--modality is needed for a folder" in done.err
+    done = run("benchmark", "status", cases)
+    assert done.code == 1
+    assert "holds no results" in done.err
+    done = run("benchmark", "compare", results, "nano", "ellipse")
+    assert done.code == 2
+    assert "'nano' has no results under 'clean'; there is classical, ellipse" in done.err
+    (tmp_path / "wrong.json").write_text('{"jitter": 3}')
+    done = run("benchmark", "run", cases, "-o", tmp_path / "x", "-m", "ellipse", "--protocol",
+               tmp_path / "wrong.json")  # fmt: skip
+    assert "wrong.json is no protocol" in done.err
