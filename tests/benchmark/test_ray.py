@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 from benchmark_makers import evil_manifest, install_evil, manifest_of
 
-from medsegany.benchmark import Model, Ray, read_rows, run
+from medsegany.benchmark import Model, Ray, read_results, run
 from medsegany.errors import InvalidInput, UnknownModel
 from medsegany.testing.fakes import FakeSegmenter
 
@@ -33,7 +33,7 @@ def _cluster(tmp_path_factory):
 
 
 def numbers(folder):
-    rows = [evolve(row, seconds=0.0, peak_bytes=0) for row in read_rows(folder)]
+    rows = [evolve(row, seconds=0.0, peak_bytes=0) for row in read_results(folder)]
     return [str(row) for row in rows]
 
 
@@ -50,7 +50,7 @@ def test_what_hangs_or_kills_is_a_row(tmp_path):
     ran = run(manifest, ["evil"], tmp_path, engine=Ray(2, timeout_s=4))
     assert ran.measured == 6
     assert ran.without == {"failed": 1, "hung": 1, "killed": 1}
-    status = [row.status for row in read_rows(tmp_path)]
+    status = [row.status for row in read_results(tmp_path)]
     assert status == ["ok", "failed", "hung", "ok", "killed", "ok"]
 
 

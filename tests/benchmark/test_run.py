@@ -11,7 +11,7 @@ from medsegany.benchmark import (
     Model,
     Protocol,
     Serial,
-    read_rows,
+    read_results,
     run,
 )
 from medsegany.benchmark._results import write_shard
@@ -28,7 +28,7 @@ def manifest(tmp_path):
 def numbers(folder):
     """All that must not depend on where and when it was measured."""
     return [
-        evolve(row, seconds=0.0, peak_bytes=0, device="") for row in read_rows(folder)
+        evolve(row, seconds=0.0, peak_bytes=0, device="") for row in read_results(folder)
     ]  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def same(one, other):
 def test_a_row_says_what_is_needed_to_repeat_it(manifest, tmp_path):
     ran = run(manifest, ["ellipse"], tmp_path / "out", protocols=[evolve(CLEAN, seed=3)])
     assert (ran.measured, ran.skipped, ran.without) == (4, 0, {})
-    rows = read_rows(tmp_path / "out")
+    rows = read_results(tmp_path / "out")
     assert len(rows) == 5  # objects
     row = next(row for row in rows if row.case == "ct-1")
     case = next(case for case in manifest if case.id == "ct-1")
@@ -65,7 +65,7 @@ def test_a_second_start_does_what_is_missing(manifest, tmp_path):
 
 def test_another_protocol_is_another_result(manifest, tmp_path):
     run(manifest, ["ellipse"], tmp_path, protocols=["clean", "paper"])
-    rows = read_rows(tmp_path)
+    rows = read_results(tmp_path)
     assert {row.protocol for row in rows} == {"clean", "paper"}
     assert run(manifest, ["ellipse"], tmp_path, protocols=[PAPER]).skipped == 4
 
@@ -85,7 +85,7 @@ def test_another_process_gives_the_same(manifest, tmp_path):
 
 def test_masks_are_those_that_were_measured(manifest, tmp_path):
     run(manifest, ["ellipse"], tmp_path, masks=True)
-    for row in read_rows(tmp_path):
+    for row in read_results(tmp_path):
         case = next(case for case in manifest if case.id == row.case)
         with (
             np.load(tmp_path / "masks" / "ellipse" / "clean" / f"{row.case}.npz") as found,
@@ -101,7 +101,7 @@ def test_a_case_that_fails_is_a_row_with_the_reason(tmp_path, monkeypatch):
     manifest = evil_manifest(tmp_path).where(lambda case: case.id in {"case-0", "case-1"})
     ran = run(manifest, ["evil"], tmp_path, engine=Inline())
     assert ran.without == {"failed": 1}
-    failed = next(row for row in read_rows(tmp_path) if row.status != "ok")
+    failed = next(row for row in read_results(tmp_path) if row.status != "ok")
     assert (failed.case, failed.reason) == ("case-1", "RuntimeError: no such organ")
     assert run(manifest, ["evil"], tmp_path).measured == 0
     assert run(manifest, ["evil"], tmp_path, again=["failed"]).measured == 1
@@ -113,7 +113,7 @@ def test_one_that_hangs_or_kills_takes_nothing_with_it(tmp_path, monkeypatch):
     ran = run(manifest, ["evil"], tmp_path, engine=Serial(timeout_s=3))
     assert ran.measured == 6
     assert ran.without == {"failed": 1, "hung": 1, "killed": 1}
-    status = {row.case: row.status for row in read_rows(tmp_path)}
+    status = {row.case: row.status for row in read_results(tmp_path)}
     assert status == {
         "case-0": "ok",
         "case-1": "failed",
@@ -122,7 +122,7 @@ def test_one_that_hangs_or_kills_takes_nothing_with_it(tmp_path, monkeypatch):
         "case-4": "killed",
         "case-5": "ok",
     }
-    killed = next(row for row in read_rows(tmp_path) if row.status == "killed")
+    killed = next(row for row in read_results(tmp_path) if row.status == "killed")
     assert "exit code 9" in killed.reason
 
 
@@ -130,7 +130,7 @@ def test_progress_tells_the_mean_so_far(manifest, tmp_path):
     told = []
     run(manifest, ["ellipse"], tmp_path, on_progress=told.append)
     assert [(p.done, p.total) for p in told] == [(n, 4) for n in range(1, 5)]
-    mean = np.mean([row.dsc for row in read_rows(tmp_path)])
+    mean = np.mean([row.dsc for row in read_results(tmp_path)])
     assert told[-1].stage == f"ellipse (DSC {mean:.3f})"
 
 
@@ -148,13 +148,13 @@ def test_a_wrong_question_is_refused_before_anything_runs(manifest, tmp_path):
 
 def test_a_score_takes_the_place_of_a_failure(manifest, tmp_path):
     run(manifest, ["ellipse"], tmp_path / "out")
-    good = read_rows(tmp_path / "out")
+    good = read_results(tmp_path / "out")
     bad = [evolve(row, status="killed", reason="x", label=0) for row in good]
     for order in ([bad, good], [good, bad], [good, good]):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         for rows in order:
             write_shard(folder, rows)
-        assert same(read_rows(folder), good)
+        assert same(read_results(folder), good)
 
 
 def test_a_damaged_shard_is_named(manifest, tmp_path):
@@ -162,4 +162,4 @@ def test_a_damaged_shard_is_named(manifest, tmp_path):
     shard = next((tmp_path / "rows").iterdir())
     shard.write_bytes(shard.read_bytes()[:-20])
     with pytest.raises(FileError, match=shard.name):
-        read_rows(tmp_path)
+        read_results(tmp_path)

@@ -4,12 +4,12 @@ import io
 import numpy as np
 import pytest
 
-from medsegany.benchmark import Row, tabulated
+from medsegany.benchmark import Measurement, tabulated
 from medsegany.errors import InvalidInput
 
 
 def row(case, model, dsc, *, label=1, modality="CT", patient=None, status="ok"):
-    return Row(
+    return Measurement(
         case, case, patient or case, modality, "2d", model, model, "{}", "clean", "key", "{}",
         status, label=label, dsc=dsc, nsd=dsc / 2,
     )  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 from benchmark_makers import evil_manifest, install_evil, three_kinds
 
-from medsegany.benchmark import CLEAN, Manifest, read_rows
+from medsegany.benchmark import CLEAN, Manifest, read_results
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def test_shards_together_are_the_whole(cases, results, run, tmp_path):
         done = run("benchmark", "run", cases, "-o", tmp_path / "two", "-m", "ellipse",
                    "--engine", "inline", "--shard", shard)  # fmt: skip
         assert done.code == 0
-    here = [row.dsc for row in read_rows(results) if row.model == "ellipse"]
-    assert [row.dsc for row in read_rows(tmp_path / "two")] == here
+    here = [row.dsc for row in read_results(results) if row.model == "ellipse"]
+    assert [row.dsc for row in read_results(tmp_path / "two")] == here
 
 
 def test_protocols_by_name_by_file_and_by_beginning(cases, run, tmp_path):
@@ -72,7 +72,7 @@ def test_protocols_by_name_by_file_and_by_beginning(cases, run, tmp_path):
     done = run("benchmark", "run", cases, "-o", tmp_path / "r", "-m", "ellipse", "--engine",
                "inline", "--protocol", "paper", "--protocol", path, "--init", "gt")  # fmt: skip
     assert done.code == 0, done.err
-    assert {row.protocol for row in read_rows(tmp_path / "r")} == {"paper-gt", "loose-gt"}
+    assert {row.protocol for row in read_results(tmp_path / "r")} == {"paper-gt", "loose-gt"}
 
 
 def test_status_counts_what_is_there_and_what_is_missing(cases, results, run):
@@ -97,7 +97,7 @@ def test_a_case_without_a_score_is_said_and_the_code_is_partial(tmp_path, monkey
 def test_two_models_are_compared_by_patients(results, run):
     (test,) = run("benchmark", "compare", results, "classical", "ellipse", "--json").json()
     assert (test["one"], test["other"], test["patients"]) == ("classical", "ellipse", 3)
-    rows = read_rows(results)
+    rows = read_results(results)
     assert "classical" in run("benchmark", "compare", results, "classical", "ellipse").out
     assert json.dumps(len(rows)) == "8"
 

@@ -2,16 +2,18 @@
 
 from medsegany.benchmark._manifest import Case, Kind, Manifest, joined
 from medsegany.benchmark._model import Identity, Model
+from medsegany.benchmark._paper_tables import paper_tables
 from medsegany.benchmark._preparation import PAPER as PAPER_PREPARATION, Preparation
 from medsegany.benchmark._protocol import CLEAN, PAPER, Protocol, differs
 from medsegany.benchmark._ray import Ray
-from medsegany.benchmark._results import Row, Status, read_rows
+from medsegany.benchmark._report import Report, report
+from medsegany.benchmark._results import Key, Measurement, Status, read_results
 from medsegany.benchmark._run import Engine, Inline, Ran, run
 from medsegany.benchmark._serial import Serial
 from medsegany.benchmark._sources import Prepared, Source, prepare, read_sources, sources
 from medsegany.benchmark._station import Job
 from medsegany.benchmark._table5 import Cell, Table5, table5
-from medsegany.benchmark._tables import Average, Metric, Results, tabulated
+from medsegany.benchmark._tables import Average, Metric, ScoreTable, tabulated
 from medsegany.benchmark._trivial import EllipseSegmenter
 
 __all__ = [
@@ -26,8 +28,10 @@ __all__ = [
     "Identity",
     "Inline",
     "Job",
+    "Key",
     "Kind",
     "Manifest",
+    "Measurement",
     "Metric",
     "Model",
     "Preparation",
@@ -35,17 +39,19 @@ __all__ = [
     "Protocol",
     "Ran",
     "Ray",
-    "Results",
-    "Row",
+    "Report",
+    "ScoreTable",
     "Serial",
     "Source",
     "Status",
     "Table5",
     "differs",
     "joined",
+    "paper_tables",
     "prepare",
-    "read_rows",
+    "read_results",
     "read_sources",
+    "report",
     "run",
     "sources",
     "table5",

@@ -75,7 +75,7 @@ class Case:
 
     @property
     def key(self) -> str:
-        """A hash of everything that a result depends on: the pixels, the labels, the spacing."""
+        """A hash of the pixels, the labels and the spacing, by which results know the case."""
         parts = [self.id, self.kind, self.sha256, sorted(self.labels), self.spacing_mm]
         return sha256(json.dumps(parts).encode()).hexdigest()[:16]
 

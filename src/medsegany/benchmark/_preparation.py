@@ -56,8 +56,7 @@ class Preparation:
             labels: `(D, H, W)` integers, 0 for what is none. Not changed.
 
         Returns:
-            Display values, labels, and what was done: one JSON object for each step that did
-            something.
+            Display values, labels, and one JSON object for each step that did something.
 
         Raises:
             InvalidInput: The values need a window, or nothing is left.

@@ -11,7 +11,7 @@ from attrs import asdict, define, field
 from medsegany._optional import optional_import
 from medsegany._validate import whole
 from medsegany.benchmark._model import Identity, Model
-from medsegany.benchmark._results import Row, Status
+from medsegany.benchmark._results import Measurement, Status
 from medsegany.benchmark._station import Job, Station, failed
 from medsegany.errors import InvalidInput, MedSegAnyError
 from medsegany.protocols import Segmenter
@@ -77,7 +77,7 @@ class Ray:
 
     def measure(
         self, model: Model | Segmenter, jobs: Sequence[Job]
-    ) -> Iterator[tuple[Job, list[Row]]]:
+    ) -> Iterator[tuple[Job, list[Measurement]]]:
         """See `Engine`."""
         who = self.identity(model)
         while len(self._workers) < self._count:
@@ -108,7 +108,7 @@ class Ray:
                     continue
                 free.append(batch.worker)
                 for job, rows in zip(batch.jobs, every, strict=True):
-                    yield job, [Row(**row) for row in rows]
+                    yield job, [Measurement(**row) for row in rows]
             for answer, batch in list(flying.items()):
                 if self._is_late(batch):
                     del flying[answer]
@@ -129,7 +129,7 @@ class Ray:
         words: str,
         who: Identity,
         waiting: deque[_Batch],
-    ) -> Iterator[tuple[Job, list[Row]]]:
+    ) -> Iterator[tuple[Job, list[Measurement]]]:
         """Give jobs back to be tried alone, or say that one cannot be measured."""
         if batch.tries >= _TRIES or (status == "hung" and len(batch.jobs) == 1):
             yield from ((job, [failed(job, who, status, words)]) for job in batch.jobs)

@@ -32,7 +32,7 @@ class Key:
 
 
 @frozen
-class Row:
+class Measurement:
     """One object of one case by one model under one protocol; or why there is none.
 
     Attributes:
@@ -95,11 +95,11 @@ class Row:
 
     @property
     def key(self) -> Key:
-        """What the row depends on, less its object."""
+        """By which it is known whether a case has been measured."""
         return Key(self.case_key, self.model_key, self.protocol_key)
 
 
-def write_shard(folder: Path, rows: Sequence[Row]) -> Path:
+def write_shard(folder: Path, rows: Sequence[Measurement]) -> Path:
     """Add rows to a folder of results, all or none of them.
 
     Raises:
@@ -112,7 +112,7 @@ def write_shard(folder: Path, rows: Sequence[Row]) -> Path:
     return path
 
 
-def read_rows(folder: str | Path) -> list[Row]:
+def read_results(folder: str | Path) -> list[Measurement]:
     """All rows of a folder of results, each once, in an order that depends on nothing else.
 
     Two starts at once, or one that was killed and another, may have measured a case twice: the
@@ -121,9 +121,9 @@ def read_rows(folder: str | Path) -> list[Row]:
     Raises:
         FileError: A shard is damaged.
     """
-    groups: dict[Key, list[Row]] = {}
+    groups: dict[Key, list[Measurement]] = {}
     for shard in shards(Path(folder)):
-        here: dict[Key, list[Row]] = {}
+        here: dict[Key, list[Measurement]] = {}
         for row in shard:
             here.setdefault(row.key, []).append(row)
         for key, rows in here.items():
@@ -135,7 +135,7 @@ def read_rows(folder: str | Path) -> list[Row]:
     return sorted(found, key=lambda r: (r.model, r.protocol, r.case, r.label, r.model_key))
 
 
-def shards(folder: Path) -> Iterator[list[Row]]:
+def shards(folder: Path) -> Iterator[list[Measurement]]:
     """The rows of each shard, oldest name first."""
     if not (folder / _ROWS).is_dir():
         return
@@ -147,7 +147,7 @@ def shards(folder: Path) -> Iterator[list[Row]]:
             if version != _VERSION:
                 msg = f"{path} holds no results of this version ({_VERSION})."
                 raise FileError(msg)
-            yield [Row(**row) for row in table.to_pylist()]
+            yield [Measurement(**row) for row in table.to_pylist()]
 
 
 def done(folder: str | Path, *, again: Iterable[Status] = ()) -> set[Key]:
@@ -158,16 +158,16 @@ def done(folder: str | Path, *, again: Iterable[Status] = ()) -> set[Key]:
         again: Of cases without a score, those to be tried once more.
     """
     retried = set(again)
-    return {row.key for row in read_rows(folder) if row.status not in retried}
+    return {row.key for row in read_results(folder) if row.status not in retried}
 
 
-def _table(rows: Sequence[Row]) -> Any:  # noqa: ANN401 -- pyarrow has no types
+def _table(rows: Sequence[Measurement]) -> Any:  # noqa: ANN401 -- pyarrow has no types
     arrow = optional_import("pyarrow", extra="benchmark", purpose="write results")
     kinds: Mapping[Any, Any] = {int: arrow.int64(), float: arrow.float64(), str: arrow.string()}
     schema = arrow.schema(
         [
             (name, arrow.list_(arrow.float64()) if name == "box" else kinds.get(a.type, kinds[str]))
-            for name, a in fields_dict(Row).items()
+            for name, a in fields_dict(Measurement).items()
         ],
         metadata={"medsegany_results": _VERSION},
     )

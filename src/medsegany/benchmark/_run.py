@@ -10,7 +10,7 @@ from attrs import define, frozen
 from medsegany.benchmark._manifest import Manifest
 from medsegany.benchmark._model import Identity, Model
 from medsegany.benchmark._protocol import CLEAN, Protocol, protocol_of
-from medsegany.benchmark._results import Key, Row, Status, done, write_shard
+from medsegany.benchmark._results import Key, Measurement, Status, done, write_shard
 from medsegany.benchmark._station import Job, Station
 from medsegany.errors import InvalidInput
 from medsegany.progress import OnProgress, Progress, no_progress
@@ -25,7 +25,7 @@ class Engine(Contract):
 
     def measure(
         self, model: Model | Segmenter, jobs: Sequence[Job]
-    ) -> Iterator[tuple[Job, list[Row]]]:
+    ) -> Iterator[tuple[Job, list[Measurement]]]:
         """Measure every job, in any order; whatever happens to it, each comes back once."""
 
     def identity(self, model: Model | Segmenter) -> Identity:
@@ -51,7 +51,7 @@ class Inline:
 
     def measure(
         self, model: Model | Segmenter, jobs: Sequence[Job]
-    ) -> Iterator[tuple[Job, list[Row]]]:
+    ) -> Iterator[tuple[Job, list[Measurement]]]:
         """See `Engine`."""
         segmenter, who = self._opened(model)
         device = model.device if isinstance(model, Model) else "auto"
@@ -152,7 +152,7 @@ class _Mean:
     total: float = 0.0
     count: int = 0
 
-    def add(self, rows: list[Row]) -> None:
+    def add(self, rows: list[Measurement]) -> None:
         scores = [row.dsc for row in rows if row.status == "ok"]
         self.total, self.count = self.total + sum(scores), self.count + len(scores)
 
@@ -166,7 +166,7 @@ class _Shards:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._rows: list[Row] = []
+        self._rows: list[Measurement] = []
         self._last = monotonic()
 
     def __enter__(self) -> Self:
@@ -175,7 +175,7 @@ class _Shards:
     def __exit__(self, *_: object) -> None:
         self._write()
 
-    def add(self, rows: list[Row]) -> None:
+    def add(self, rows: list[Measurement]) -> None:
         self._rows += rows
         if len(self._rows) >= _EVERY or monotonic() - self._last > _EVERY_S:
             self._write()

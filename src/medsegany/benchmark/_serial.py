@@ -13,7 +13,7 @@ from typing import Any
 
 from medsegany import errors
 from medsegany.benchmark._model import Identity, Model
-from medsegany.benchmark._results import Row, Status
+from medsegany.benchmark._results import Measurement, Status
 from medsegany.benchmark._station import Job, failed
 from medsegany.errors import InvalidInput, MedSegAnyError
 from medsegany.protocols import Segmenter
@@ -38,7 +38,7 @@ class Serial:
 
     def measure(
         self, model: Model | Segmenter, jobs: Sequence[Job]
-    ) -> Iterator[tuple[Job, list[Row]]]:
+    ) -> Iterator[tuple[Job, list[Measurement]]]:
         """See `Engine`."""
         waiting, flying = deque(jobs), deque[Job]()
         while waiting or flying:
@@ -66,7 +66,7 @@ class Serial:
                     continue
                 begun = None if begun is job else begun
                 flying.remove(job)
-                yield job, [Row(**row) for row in message["rows"]]
+                yield job, [Measurement(**row) for row in message["rows"]]
 
     def close(self) -> None:
         """See `Engine`: ends the worker."""

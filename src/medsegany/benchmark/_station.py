@@ -5,17 +5,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from attrs import asdict, evolve, field, frozen
 
-import medsegany
 from medsegany.benchmark._manifest import Case
 from medsegany.benchmark._measure import Found, Opened, opened, scored, segmented
 from medsegany.benchmark._model import Identity, Model
 from medsegany.benchmark._protocol import Protocol
-from medsegany.benchmark._results import Row, Status
+from medsegany.benchmark._results import Measurement, Status
 from medsegany.errors import MedSegAnyError
 from medsegany.io._files import atomically, make_folder
 from medsegany.protocols import Segmenter
@@ -73,7 +73,7 @@ class Station:
 
     def measure(
         self, jobs: Iterable[Job], on_begin: Callable[[Job], object] = lambda _: None
-    ) -> Iterator[tuple[Job, list[Row]]]:
+    ) -> Iterator[tuple[Job, list[Measurement]]]:
         """Measure cases in order; each comes back with its rows, or with one that says why not.
 
         Args:
@@ -82,7 +82,7 @@ class Station:
         """
         waiting = iter(jobs)
         ahead: list[tuple[Job, Future[Opened]]] = []
-        behind: list[tuple[Job, Future[list[Row]]]] = []
+        behind: list[tuple[Job, Future[list[Measurement]]]] = []
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as judge:
             while True:
                 while len(ahead) < _AHEAD and (job := next(waiting, None)) is not None:
@@ -104,13 +104,13 @@ class Station:
             for job, rows in behind:
                 yield job, self._result(job, rows)
 
-    def _result(self, job: Job, rows: "Future[list[Row]]") -> list[Row]:
+    def _result(self, job: Job, rows: "Future[list[Measurement]]") -> list[Measurement]:
         try:
             return rows.result()
         except Exception as error:  # noqa: BLE001 -- of the metrics or of writing masks
             return self._why(job, error)
 
-    def _rows(self, job: Job, what: Opened, found: Found) -> list[Row]:
+    def _rows(self, job: Job, what: Opened, found: Found) -> list[Measurement]:
         if job.masks is not None:
             write_masks(job, found)
         plain = evolve(blank(job, self._who), seconds=found.seconds, peak_bytes=peak(),
@@ -132,23 +132,23 @@ class Station:
             for score in scored(what, found, job.protocol)
         ]
 
-    def _why(self, job: Job, error: Exception) -> list[Row]:
+    def _why(self, job: Job, error: Exception) -> list[Measurement]:
         words = (
             str(error) if isinstance(error, MedSegAnyError) else f"{type(error).__name__}: {error}"
         )
         return [failed(job, self._who, "failed", words)]
 
 
-def blank(job: Job, who: Identity) -> Row:
+def blank(job: Job, who: Identity) -> Measurement:
     """A row in which everything is said but the result."""
     case, protocol = job.case, job.protocol
-    return Row(
+    return Measurement(
         case.id, case.key, case.patient, case.modality, case.kind, who.name, who.key, who.words,
-        protocol.name, protocol.key, protocol.to_json(), version=medsegany.__version__,
+        protocol.name, protocol.key, protocol.to_json(), version=version("medsegany"),
     )  # fmt: skip
 
 
-def failed(job: Job, who: Identity, status: Status, reason: str) -> Row:
+def failed(job: Job, who: Identity, status: Status, reason: str) -> Measurement:
     """The row of a case without a result."""
     return evolve(blank(job, who), status=status, reason=" ".join(reason.split())[:500])
 

@@ -14,7 +14,7 @@ import numpy as np
 from attrs import field, frozen
 
 from medsegany._validate import choice
-from medsegany.benchmark._results import Row
+from medsegany.benchmark._results import Measurement
 from medsegany.errors import InvalidInput
 from medsegany.metrics import Comparison, Summary, compare, summarize
 
@@ -44,7 +44,7 @@ class Average:
 
 
 @frozen
-class Results:
+class ScoreTable:
     """A table before it is written.
 
     Attributes:
@@ -147,14 +147,14 @@ class Results:
 
 
 def tabulated(
-    rows: Iterable[Row],
+    rows: Iterable[Measurement],
     title: str,
     *,
     metrics: Sequence[Metric] = ("dsc",),
     models: Sequence[str] | None = None,
-    line: Callable[[Row], str] = lambda row: row.model,
+    line: Callable[[Measurement], str] = lambda row: row.model,
     against: str = "",
-) -> Results:
+) -> ScoreTable:
     """Average rows.
 
     Args:
@@ -201,10 +201,12 @@ def tabulated(
         for modality in modalities
         if against
     }  # fmt: skip
-    return Results(title, tuple(lines), shown, tuple(metrics), cells, lost, tests, against)
+    return ScoreTable(title, tuple(lines), shown, tuple(metrics), cells, lost, tests, against)
 
 
-def by_case(rows: Iterable[Row], metric: Metric) -> dict[tuple[str, str], tuple[float, int]]:
+def by_case(
+    rows: Iterable[Measurement], metric: Metric
+) -> dict[tuple[str, str], tuple[float, int]]:
     """(case, patient) -> mean over its objects, and their number."""
     found: dict[tuple[str, str], list[float]] = {}
     for row in rows:
@@ -212,7 +214,7 @@ def by_case(rows: Iterable[Row], metric: Metric) -> dict[tuple[str, str], tuple[
     return {key: (float(np.mean(values)), len(values)) for key, values in found.items()}
 
 
-def _cell(model: str, modality: str, metric: Metric, rows: Sequence[Row]) -> Average:
+def _cell(model: str, modality: str, metric: Metric, rows: Sequence[Measurement]) -> Average:
     cases = by_case(rows, metric)
     means = [mean for mean, _ in cases.values()]
     summary = summarize(means, patients=[patient for _, patient in cases])
@@ -233,10 +235,10 @@ def _mean_of(model: str, metric: Metric, cells: Sequence[Average]) -> Average:
 
 
 def _tests(
-    rows: Sequence[Row],
+    rows: Sequence[Measurement],
     metric: Metric,
     lines: Sequence[str],
-    line: Callable[[Row], str],
+    line: Callable[[Measurement], str],
     against: str,
 ) -> tuple[Comparison, ...]:
     scores = {name: by_case((r for r in rows if line(r) == name), metric) for name in lines}

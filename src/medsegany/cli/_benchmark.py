@@ -9,6 +9,7 @@ import typer
 from attrs import asdict, evolve
 from rich.markdown import Markdown
 from rich.table import Table
+from rich.text import Text
 
 from medsegany.cli import _common as common
 from medsegany.cli._common import PARTIAL, NotUnderstood, err, out
@@ -252,6 +253,41 @@ def status(
 
 
 @app.command()
+def report(
+    results: _Results,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Gets tables, figures, a page.")
+    ],
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="The folder of cases, for pictures; `run --masks` keeps what they need."),
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Which one; without it the only one, or clean.")
+    ] = None,
+    against: Annotated[str, typer.Option(help="Test the other models against this one.")] = "",
+    title: Annotated[str, typer.Option(help="Of the page.")] = "Benchmark",
+) -> None:
+    """Write the paper's tables and figures, and one HTML page with all of it.
+
+    medsegany benchmark report results/ -o report/ --manifest bench/ --against ellipse
+    """
+    from medsegany import benchmark as bench  # noqa: PLC0415 -- keeps `medsegany --help` fast
+
+    _rows(results)
+    found = bench.report(
+        results,
+        output,
+        manifest=None if manifest is None else bench.Manifest.read(manifest),
+        protocol=protocol,
+        against=against,
+        title=title,
+    )
+    for path in (found.page, *found.tables, *found.figures):
+        out.print(Text(str(path)), soft_wrap=True)
+
+
+@app.command()
 def compare(
     results: _Results,
     one: Annotated[str, typer.Argument(help="A model of the results.")],
@@ -295,7 +331,7 @@ def compare(
 def _rows(folder: Path) -> list[Any]:
     from medsegany import benchmark as bench  # noqa: PLC0415 -- keeps `medsegany --help` fast
 
-    rows = bench.read_rows(folder)
+    rows = bench.read_results(folder)
     if not rows:
         msg = f"{folder} holds no results: `medsegany benchmark run` writes them."
         raise FileError(msg)

@@ -1,0 +1,68 @@
+"""Results in the shape of the paper's Tables 1 to 4."""
+
+from collections.abc import Sequence
+
+from attrs import evolve
+
+from medsegany.benchmark._protocol import Protocol
+from medsegany.benchmark._results import Measurement
+from medsegany.benchmark._tables import Metric, ScoreTable, tabulated
+
+_BOTH: tuple[Metric, ...] = ("dsc", "nsd")
+
+
+def paper_tables(
+    rows: Sequence[Measurement], protocol: str, *, against: str = ""
+) -> dict[str, ScoreTable]:
+    """Tables 1, 2, 3 and 4 of the paper, as far as there are results for them.
+
+    Args:
+        rows: Of any protocols.
+        protocol: The one that tables 1, 2 and 4 are of.
+        against: A model that the others are tested against, where it has results; "" for none.
+
+    Returns:
+        "table1" for images, "table2" for volumes, "table4" for videos; and "table3" for volumes by
+        where the first mask came from, when `protocol` and others that differ from it in nothing
+        but `init` have been measured.
+    """
+    mine = [row for row in rows if row.protocol == protocol]
+    found: dict[str, ScoreTable] = {}
+    for name, kind, title, metrics in (
+        ("table1", "2d", "Images", ("dsc",)),
+        ("table2", "3d", "Volumes", _BOTH),
+        ("table4", "video", "Videos", _BOTH),
+    ):
+        here = [row for row in mine if row.kind == kind]
+        good = {row.model for row in here if row.status == "ok"}
+        if good:
+            chosen: tuple[Metric, ...] = metrics
+            tested = against if against in good and len(good) > 1 else ""
+            found[name] = tabulated(here, title, metrics=chosen, against=tested)
+    inits = _inits(rows, protocol)
+    if len(set(inits.values())) > 1:
+        here = [r for r in rows if r.protocol in inits and r.kind == "3d"]
+        found["table3"] = tabulated(
+            here,
+            "Volumes, by where the first mask is from",
+            metrics=_BOTH,
+            line=lambda row: f"{row.model}, {inits[row.protocol]}",
+        )
+    return dict(sorted(found.items()))
+
+
+def _inits(rows: Sequence[Measurement], protocol: str) -> dict[str, str]:
+    """Protocols that differ from this one in nothing but their beginning -> that beginning."""
+    known = {
+        row.protocol: Protocol.from_json(row.protocol_json)
+        for row in rows
+        if row.kind == "3d" and row.status == "ok"
+    }
+    if protocol not in known:
+        return {}
+    plain = evolve(known[protocol], name="", init="default", initializer="medsam")
+    return {
+        name: value.init
+        for name, value in known.items()
+        if evolve(value, name="", init="default", initializer="medsam") == plain
+    }

@@ -1,0 +1,316 @@
+"""Everything about a folder of results on one page, and the tables and figures as files."""
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from attrs import frozen
+from PIL import Image as Pillow
+
+from medsegany.benchmark._figures import DPI, dots_and_boxes, prices, save
+from medsegany.benchmark._manifest import Manifest
+from medsegany.benchmark._paper_tables import paper_tables
+from medsegany.benchmark._pictures import Shown, best_and_worst
+from medsegany.benchmark._results import Measurement, read_results
+from medsegany.benchmark._tables import ScoreTable
+from medsegany.errors import InvalidInput
+from medsegany.io._files import atomically, make_folder
+
+_KINDS = {"2d": "Images", "3d": "Volumes", "video": "Videos"}
+_FORMATS = {".md": "markdown", ".tex": "latex", ".csv": "csv"}
+_SHOWN_DPI = 80  # so that all plots have letters of one size
+_LISTED = 50  # cases without a score on the page
+
+
+@frozen
+class Report:
+    """What `report` wrote.
+
+    Attributes:
+        page: The HTML page, which needs no other file.
+        tables: Markdown, LaTeX and CSV.
+        figures: PNG.
+    """
+
+    page: Path
+    tables: tuple[Path, ...]
+    figures: tuple[Path, ...]
+
+
+def report(
+    results: str | Path,
+    folder: str | Path,
+    *,
+    manifest: Manifest | None = None,
+    protocol: str | None = None,
+    against: str = "",
+    title: str = "Benchmark",
+) -> Report:
+    """Write tables, figures and a page about a folder of results.
+
+    Args:
+        results: What `run` filled.
+        folder: Where to write; made when it is not there.
+        manifest: Of the cases, for pictures of them; they need masks, too (`run(masks=True)`).
+        protocol: The one that is reported; None for the only one, or "clean" among several.
+        against: A model that the others are tested against; "" for none.
+        title: Of the page.
+
+    Raises:
+        InvalidInput: There are no results under this protocol, or none of `against`.
+        FileError: Results cannot be read, or the folder not be written.
+        MissingDependency: matplotlib is not installed.
+    """
+    results, folder = Path(results), Path(folder)
+    rows = read_results(results)
+    protocol = _protocol(rows, protocol)
+    mine = [row for row in rows if row.protocol == protocol]
+    models = sorted({row.model for row in mine})
+    if against and against not in models:
+        msg = (
+            f"against={against!r} has no results under {protocol!r}; there is {', '.join(models)}."
+        )
+        raise InvalidInput(msg)
+    tables = paper_tables(rows, protocol, against=against)
+    if not tables:
+        msg = f"No case has a score under {protocol!r} yet; see `medsegany benchmark status`."
+        raise InvalidInput(msg)
+    make_folder(folder)
+    written = [path for name, table in tables.items() for path in _write(table, folder, name)]
+    figures = _figures(mine, folder)
+    shown = [] if manifest is None else [
+        one for model in models
+        for one in best_and_worst(mine, model, manifest, results / "masks" / model / protocol)
+    ]  # fmt: skip
+    page = folder / "report.html"
+    text = _page(title, mine, tables, figures, shown)
+    _write_text(page, text)
+    return Report(page, tuple(written), tuple(figures.values()))
+
+
+def _protocol(rows: Sequence[Measurement], asked: str | None) -> str:
+    known = sorted({row.protocol for row in rows})
+    if asked is None:
+        asked = known[0] if len(known) == 1 else "clean"
+    if asked not in known:
+        there = ", ".join(known) or "nothing"
+        msg = f"There are no results under {asked!r}; there is {there}."
+        raise InvalidInput(msg)
+    return asked
+
+
+def _write(table: ScoreTable, folder: Path, name: str) -> list[Path]:
+    paths = []
+    for ending, how in _FORMATS.items():
+        text: str = getattr(table, how)()
+        path = folder / f"{name}{ending}"
+        _write_text(path, text)
+        paths.append(path)
+    return paths
+
+
+def _write_text(path: Path, text: str) -> None:
+    def write(part: Path) -> None:
+        part.write_text(text, "utf-8")
+
+    atomically(path, write)
+
+
+def _figures(rows: Sequence[Measurement], folder: Path) -> dict[str, Path]:
+    """Words -> file."""
+    figures = {}
+    for kind, words in _KINDS.items():
+        here = [row for row in rows if row.kind == kind and row.status == "ok"]
+        if not here:
+            continue
+        path = folder / f"dsc_{kind}.png"
+        figures[f"{words}: DSC of every case"] = save(dots_and_boxes(here), path)
+        if kind != "2d":
+            path = folder / f"nsd_{kind}.png"
+            figures[f"{words}: NSD of every case"] = save(dots_and_boxes(here, "nsd"), path)
+        path = folder / f"price_{kind}.png"
+        figures[f"{words}: what it costs"] = save(prices(here), path)
+    return figures
+
+
+def _page(
+    title: str,
+    rows: Sequence[Measurement],
+    tables: Mapping[str, ScoreTable],
+    figures: Mapping[str, Path],
+    shown: Sequence[Shown],
+) -> str:
+    parts = [_section("In short", _counts(rows))]
+    parts += [
+        _section(f"Table {name.removeprefix('table')}. {table.title}", _table(table))
+        for name, table in tables.items()
+    ]
+    if shown:
+        parts.append(_section("The best, the median, the worst", _gallery(shown)))
+    if figures:
+        parts.append(_section("Figures", "".join(map(_plot, figures, figures.values()))))
+    if lost := [row for row in rows if row.status != "ok"]:
+        parts.append(_section("Cases without a score", _lost(lost)))
+    parts.append(_section("To repeat it", _how(rows)))
+    return _PAGE.substitute(title=escape(title), body="\n".join(parts))
+
+
+def _section(head: str, body: str) -> str:
+    return f"<section><h2>{escape(head)}</h2>\n{body}</section>"
+
+
+def _counts(rows: Sequence[Measurement]) -> str:
+    good = [row for row in rows if row.status == "ok"]
+    lines = []
+    for kind, words in _KINDS.items():
+        here = [row for row in good if row.kind == kind]
+        if here:
+            counts = [len({getattr(row, name) for row in here})
+                      for name in ("case", "patient", "modality")]  # fmt: skip
+            objects = len({(row.case, row.label) for row in here})
+            lines.append([words, *map(str, (*counts, objects))])
+    return _grid(["", "cases", "patients", "modalities", "objects"], lines)
+
+
+def _table(table: ScoreTable) -> str:
+    """Means with their intervals below them; the best of each column stands out."""
+    keys = [(modality, metric) for modality in table.modalities for metric in table.metrics]
+    best = {
+        key: max(
+            (c.cases.mean for k, c in table.cells.items() if k[1:] == key), default=float("nan")
+        )
+        for key in keys
+    }
+    head = [""] + [f"{modality} {metric.upper()}" for modality, metric in keys]
+    lines = []
+    for model in table.models:
+        line = [escape(model)]
+        for key in keys:
+            cell = table.cells.get((model, *key))
+            if cell is None or np.isnan(cell.cases.mean):
+                line.append("&ndash;")
+                continue
+            number = f"{cell.cases.mean:.3f}"
+            number = f"<b>{number}</b>" if cell.cases.mean == best[key] else number
+            low, high = cell.cases.low, cell.cases.high
+            between = "" if np.isnan(low) else f"<small>{low:.2f}&ndash;{high:.2f}</small>"
+            count = f"{cell.cases.count} cases, {cell.objects} objects"
+            line.append(f'<span title="{count}">{number}{between}</span>')
+        lines.append(line)
+    notes = [
+        f"{escape(modality)}: {escape(test.one)} - {escape(test.other)} = {test.difference:+.3f} "
+        f"over {test.patients} patients, p = {test.p_value:.2g}, after Holm {test.p_holm:.2g}"
+        for modality, tests in table.tests.items()
+        for test in tests
+        if not np.isnan(test.p_value)
+    ]
+    below = "".join(f"<li>{note}</li>" for note in notes)
+    below = f"<details><summary>Tests</summary><ul>{below}</ul></details>" if notes else ""
+    return _grid(head, lines, safe=True) + below
+
+
+def _plot(words: str, path: Path) -> str:
+    with Pillow.open(path) as picture:
+        width = round(picture.width * _SHOWN_DPI / DPI)
+    return (
+        f'<figure><img width="{width}" alt="{escape(words)}" '
+        f'src="{_embedded(path.read_bytes(), "png")}">'
+        f"<figcaption>{escape(words)}</figcaption></figure>"
+    )
+
+
+def _gallery(shown: Iterable[Shown]) -> str:
+    cards = []
+    for one in shown:
+        out = io.BytesIO()
+        Pillow.fromarray(one.picture).save(out, "JPEG", quality=85)
+        words = f"{one.modality}, {one.rank}: {one.model}, DSC {one.dsc:.3f}"
+        cards.append(
+            f'<figure class="card"><img loading="lazy" alt="{escape(words)}: {escape(one.case)}" '
+            f'src="{_embedded(out.getvalue(), "jpeg")}"><figcaption><b>{escape(one.modality)}</b> '
+            f"{one.rank}, {escape(one.model)} <b>{one.dsc:.3f}</b><br><small>{escape(one.case)}"
+            "</small></figcaption></figure>"
+        )
+    return (
+        "<p>Left the reference, right what was found, with the boxes.</p>"
+        f'<div class="cards">{"".join(cards)}</div>'
+    )
+
+
+def _lost(rows: Sequence[Measurement]) -> str:
+    lines = [[row.model, row.case, row.status, row.reason] for row in rows[:_LISTED]]
+    more = f"<p>And {len(rows) - _LISTED} more.</p>" if len(rows) > _LISTED else ""
+    return _grid(["model", "case", "", "why"], lines) + more
+
+
+def _how(rows: Sequence[Measurement]) -> str:
+    models = sorted({(row.model, row.model_key, row.model_json, row.device) for row in rows})
+    protocols = sorted({(row.protocol, row.protocol_key, row.protocol_json) for row in rows})
+    versions = ", ".join(sorted({row.version for row in rows}))
+    return (
+        f"<p>medsegany {escape(versions)}</p>"
+        + _grid(["model", "key", "loaded by", "on"], models)
+        + _grid(["protocol", "key", "which says"], protocols)
+    )
+
+
+def _grid(head: Sequence[str], lines: Iterable[Sequence[str]], *, safe: bool = False) -> str:
+    def word(text: str) -> str:
+        return text if safe else escape(text)
+
+    top = "".join(f"<th>{escape(text)}</th>" for text in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{word(text)}</td>" for text in line) + "</tr>" for line in lines
+    )
+    return (
+        f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _embedded(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+_PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+:root { color-scheme: light; --line: #d9dee5; --soft: #667085; --accent: #0072b2; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #1d2939; background: #fff;
+       max-width: 1180px; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+h1 { font-size: 1.7rem; margin: 0 0 .2rem; }
+h2 { font-size: 1.15rem; margin: 2.4rem 0 .6rem; border-bottom: 2px solid var(--accent);
+     padding-bottom: .25rem; }
+p.lead { color: var(--soft); margin: 0; }
+.wide { overflow-x: auto; margin: .6rem 0; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .35rem .8rem .35rem 0; vertical-align: top; }
+th { color: var(--soft); font-weight: 600; font-size: .85rem;
+     border-bottom: 1px solid var(--line); }
+tbody tr + tr td { border-top: 1px solid var(--line); }
+td small { display: block; white-space: nowrap; color: var(--soft); font-size: .78rem; }
+figure { margin: 1rem 0; }
+figure img { max-width: 100%; height: auto; }
+figcaption { color: var(--soft); font-size: .88rem; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 1rem; }
+.card { margin: 0; border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
+.card img { display: block; width: 100%; }
+.card figcaption { padding: .4rem .7rem .6rem; }
+.card small { overflow-wrap: anywhere; }
+details { margin-top: .4rem; color: var(--soft); }
+</style>
+</head>
+<body>
+<h1>$title</h1>
+<p class="lead">Written by medsegany. For research; not for clinical use.</p>
+$body
+</body>
+</html>
+""")

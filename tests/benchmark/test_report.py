@@ -1,0 +1,125 @@
+"""The page, the tables of the paper, the figures: whole, and true to the rows."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from attrs import evolve
+from benchmark_makers import manifest_of
+from PIL import Image as Pillow
+
+from medsegany.benchmark import CLEAN, EllipseSegmenter, paper_tables, read_results, report, run
+from medsegany.benchmark._figures import dots_and_boxes
+from medsegany.benchmark._pictures import best_and_worst
+from medsegany.errors import InvalidInput
+from medsegany.testing.fakes import FakeSegmenter
+
+GT = evolve(CLEAN, name="clean-gt", init="gt")
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """Cases of three kinds, two models, two beginnings."""
+    folder = tmp_path_factory.mktemp("measured")
+    manifest = manifest_of(folder)
+    models = [FakeSegmenter(), EllipseSegmenter()]
+    run(manifest, models, folder / "results", masks=True)
+    run(manifest, models, folder / "results", protocols=[GT])
+    return manifest, folder / "results"
+
+
+class Tags(HTMLParser):
+    """Counts tags, and sees that each is closed."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.seen, self.sources = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append(tag)
+        self.sources += [value for name, value in attrs if name in {"src", "href"}]
+        if tag not in {"meta", "img", "br", "link"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_there_is_a_table_for_each_kind(measured):
+    _, results = measured
+    tables = paper_tables(read_results(results), "clean")
+    assert list(tables) == ["table1", "table2", "table3", "table4"]
+    assert tables["table1"].metrics == ("dsc",)
+    assert tables["table2"].metrics == ("dsc", "nsd")
+    assert tables["table1"].modalities == ("Endoscopy",)
+    rows = [r for r in read_results(results) if (r.kind, r.protocol) == ("3d", "clean")]
+    for row in rows:
+        assert tables["table2"].cells[row.model, "CT", "dsc"].cases.mean == row.dsc
+
+
+def test_table_3_is_by_the_first_mask(measured):
+    _, results = measured
+    table = paper_tables(read_results(results), "clean")["table3"]
+    assert table.models == ("ellipse, default", "ellipse, gt", "fake, default", "fake, gt")
+    (gt,) = [r for r in read_results(results)
+             if (r.kind, r.protocol, r.model) == ("3d", "clean-gt", "ellipse")]  # fmt: skip
+    assert table.cells["ellipse, gt", "CT", "nsd"].cases.mean == gt.nsd
+
+
+def test_a_protocol_that_differs_otherwise_is_not_in_table_3(measured, tmp_path):
+    manifest, _ = measured
+    run(manifest, ["ellipse"], tmp_path, protocols=[CLEAN, evolve(GT, range_known=True)])
+    assert "table3" not in paper_tables(read_results(tmp_path), "clean")
+
+
+def test_the_page_needs_no_other_file(measured, tmp_path):
+    manifest, results = measured
+    made = report(results, tmp_path, manifest=manifest, against="ellipse", title="A <b> title")
+    text = made.page.read_text("utf-8")
+    tags = Tags()
+    tags.feed(text)
+    assert tags.open == []
+    assert all(source.startswith("data:image/") for source in tags.sources)
+    assert tags.seen.count("img") == len(made.figures) + len(re.findall('class="card"', text))
+    assert "A &lt;b&gt; title" in text
+    assert {path.name for path in made.tables} == {
+        f"table{n}.{ending}" for n in (1, 2, 3, 4) for ending in ("md", "tex", "csv")
+    }
+    assert all(np.asarray(Pillow.open(path)).std() > 5 for path in made.figures)
+
+
+def test_the_best_and_the_worst_are_shown(measured):
+    manifest, results = measured
+    rows = [row for row in read_results(results) if row.protocol == "clean"]
+    shown = best_and_worst(rows, "ellipse", manifest, results / "masks" / "ellipse" / "clean")
+    assert [(one.modality, one.rank) for one in shown] == [
+        ("CT", "best"),
+        ("Endoscopy", "best"),
+        ("Endoscopy", "worst"),
+        ("US", "best"),
+    ]
+    assert shown[1].dsc >= shown[2].dsc
+    assert all(one.picture.shape == (256, 516, 3) for one in shown)
+    left, right = shown[0].picture[:, :256], shown[0].picture[:, 260:]
+    assert (left != right).any()  # an ellipse is no disc that grows
+
+
+def test_every_case_is_a_dot(measured):
+    _, results = measured
+    rows = [row for row in read_results(results) if row.protocol == "clean"]
+    (axes,) = dots_and_boxes(rows).axes
+    dots = np.concatenate([found.get_offsets()[:, 1] for found in axes.collections])
+    assert np.isfinite(dots).sum() == 8  # four cases, two models
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["CT", "Endoscopy", "US"]
+
+
+def test_a_wrong_question_is_explained(measured, tmp_path):
+    _, results = measured
+    with pytest.raises(InvalidInput, match="no results under 'paper'; there is clean, clean-gt"):
+        report(results, tmp_path, protocol="paper")
+    with pytest.raises(InvalidInput, match="against='nano' has no results"):
+        report(results, tmp_path, against="nano")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InvalidInput, match="there is nothing"):
+        report(tmp_path, tmp_path / "out")
