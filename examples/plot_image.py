@@ -44,8 +44,9 @@ print(found)
 print(found.mask.shape, found.mask.dtype, f"{found.mask.sum():,} pixels")
 
 # %%
-# The mask lies on the image as given: same height, same width. The score is ``nan`` because this
-# baseline has no opinion of its own masks; SAM, SAM 2 and MedSAM have one.
+# The mask lies on the image as given: same height, same width. The score is the overlap with the
+# truth (IoU) that the model expects of it, from 0 to 1. The model is ``nano``, the small SAM 2 that
+# comes along; ``load("sam2.1-t")`` and its like take the same prompts.
 
 blue = "#0b4f8a"  # shows on red and on yellow
 figure, (whole, near) = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")

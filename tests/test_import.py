@@ -33,7 +33,8 @@ def test_importing_medsegany_imports_nothing_heavy():
 def test_the_baseline_needs_no_torch():
     loaded = python("""
         import sys, numpy, medsegany
-        medsegany.load().segment_2d(numpy.zeros((20, 20), "uint8"), medsegany.Box(2, 2, 9, 9))
+        image, box = numpy.zeros((20, 20), "uint8"), medsegany.Box(2, 2, 9, 9)
+        medsegany.load("classical").segment_2d(image, box)
         print("torch" in sys.modules)
     """)
     assert loaded == "False"

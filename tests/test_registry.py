@@ -9,7 +9,7 @@ from medsegany.testing import FakeSegmenter
     ("name", "near"), [("sam2-tiny", "sam2-t"), ("medsam3", "medsam2"), ("SAM1-B", None)]
 )
 def test_an_unknown_name_offers_near_ones_and_lists_all(name, near):
-    with pytest.raises(errors.UnknownModel, match="Models: classical, sam1-b") as error:
+    with pytest.raises(errors.UnknownModel, match="Models: nano, classical, sam1-b") as error:
         medsegany.load(name)
     if near:
         assert f"'{near}'" in str(error.value)

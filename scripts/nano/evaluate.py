@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 import medsegany
-from medsegany.benchmark import EllipseSegmenter
+from medsegany.benchmark import CLEAN, EllipseSegmenter, Protocol
 from medsegany.metrics import dsc, summarize
-from medsegany.prompts import Box, Placed, Point, box_from_mask, boxes_from_labels
+from medsegany.prompts import Box, Placed, Point, boxes_from_labels
 from medsegany.propagation import ByBox, ByMemory
 from medsegany.protocols import Segmenter
 from medsegany.types import Mask
@@ -71,32 +71,17 @@ def _cases(data: Path, kind: str) -> Iterator[tuple[Row, NDArray[np.uint8], NDAr
 # --- images --------------------------------------------------------------------------------------
 
 
-def _jittered(part: float) -> Callable[[Mask, np.random.Generator], Box]:
-    """Each side of the tight box moved by up to this part of its length."""
-
-    def box(mask: Mask, rng: np.random.Generator) -> Box:
-        tight = box_from_mask(mask)
-        wide, high = tight.x1 - tight.x0 + 1, tight.y1 - tight.y0 + 1
-        moved = tight.as_array() + rng.uniform(-part, part, 4) * (wide, high, wide, high)
-        right, bottom = mask.shape[1] - 1, mask.shape[0] - 1
-        x0, x1 = np.sort(moved[[0, 2]].clip(0, right))
-        y0, y1 = np.sort(moved[[1, 3]].clip(0, bottom))
-        return Box(x0, y0, x1, y1)
-
-    return box
-
-
-def _click(mask: Mask, _: np.random.Generator) -> Point:
+def _click(mask: Mask, _: str, __: int) -> Point:
     """The pixel of the object that is farthest from its border."""
     depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     row, column = np.unravel_index(depth.argmax(), mask.shape)
     return Point(int(column), int(row))
 
 
-_PROMPTS: dict[str, Callable[[Mask, np.random.Generator], Box | Point]] = {
-    "tight box": lambda mask, _: box_from_mask(mask),
-    "box off by 5 %": _jittered(0.05),
-    "box off by 10 %": _jittered(0.1),
+_PROMPTS: dict[str, Callable[[Mask, str, int], Box | Point]] = {
+    "tight box": CLEAN.box,
+    "box off by 5 %": Protocol(jitter_share=0.05).box,
+    "box off by 10 %": Protocol(jitter_share=0.1).box,
     "one click": _click,
 }
 
@@ -110,7 +95,7 @@ def _of_image(
         if mask.sum() < _SMALLEST:
             continue
         for how, prompt in _PROMPTS.items():
-            asked = prompt(mask, np.random.default_rng([label, len(how)]))
+            asked = prompt(mask, about["case"], label)
             for name, model in embedded.items():
                 if name == "ellipse" and isinstance(asked, Point):
                     continue

@@ -23,6 +23,9 @@ _SMALLEST = 20  # pixels
 _MODALITIES = {"us": "Ultrasound", "ct": "CT", "mr": "MR", "micro": "Microscopy", "pet": "PET",
                "derm": "Dermoscopy", "endo": "Endoscopy", "fundus": "Fundus",
                "mammo": "Mammography", "oct": "OCT"}  # fmt: skip
+_VESSELS = {"fundus_chase_vessels", "fundus_hrf", "oct_octa500"}
+# A mask of a quarter of a small input cannot show a tree of vessels: little is learnt from those.
+_THIN = 0.25
 _BY_PARTS = {"Microscopy"}  # one label is many cells
 
 
@@ -139,4 +142,5 @@ class Pools:
 
 def _drawn(sizes: Mapping[str, int], rng: np.random.Generator) -> str:
     weights = np.sqrt(list(sizes.values()))
+    weights[[name in _VESSELS for name in sizes]] *= _THIN
     return str(rng.choice(list(sizes), p=weights / weights.sum()))

@@ -2,7 +2,7 @@
 
     uv run python scripts/nano/train.py ../shared/data/train runs/nano --stage 1
     uv run python scripts/nano/train.py ../shared/data/train runs/nano --stage 2
-    uv run python scripts/nano/train.py ../shared/data/train runs/nano --stage 2 --minutes 100
+    uv run python scripts/nano/train.py ../shared/data/train runs/nano --stage 2 --minutes 60
 
 A stage that is stopped goes on with the same line. Between stages only averaged weights survive.
 """
@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from moving import Volumes
 from pools import Pools, pictures
 from rich.progress import Progress as Bar
 from safetensors.torch import load_file
+from sam2.modeling.sam2_utils import DropPath
 from synthetic import Synthetic
 
 from medsegany.backends.sam2 import Crop, Sam2Segmenter, SAM2VideoPredictor, build
@@ -33,17 +34,31 @@ EVERYTHING = ("image_encoder", "prompt_encoder", "mask_decoder", "memory")
 
 @frozen
 class Stage:
-    """One stage: how large images are, and how it is trained."""
+    """One stage.
+
+    Attributes:
+        image_size: Side of the square that the model looks at.
+        steps: Of the optimiser.
+        recipe: How it is trained.
+        augmentation: How images are changed.
+        changed: Part of the images that are.
+        cut_out: Part of the images of which the surroundings of the object are shown, and not all.
+        skipped: Part of the encoder's blocks that are skipped, by chance, while it learns.
+    """
 
     image_size: int
     steps: int
     recipe: Recipe
+    augmentation: Augmentation = field(factory=Augmentation)
+    changed: float = 0.5
+    cut_out: float = 0.9
+    skipped: float = 0.0
 
 
 _COMMON = Recipe(
     weight_decay=0.05,
     train=EVERYTHING,
-    prompts={"box": 0.8, "point": 0.1, "clicks": 0.1},
+    prompts={"box": 0.9, "point": 0.05, "clicks": 0.05},
     jitter=BoxJitter(outward_px=0, fraction=0.02),
     augmentation=None,  # done here, before anything is cut out
     warmup=0.03,
@@ -52,9 +67,26 @@ _COMMON = Recipe(
     reprompt=0.05,
 )
 STAGES = {
-    1: Stage(128, 6000, evolve(_COMMON, batch=8, learning_rate=1e-3, frames=1, clips=0.0)),
-    2: Stage(192, 4000, evolve(_COMMON, batch=8, learning_rate=5e-4, frames=3, clips=0.3)),
-    3: Stage(224, 2000, evolve(_COMMON, batch=8, learning_rate=2e-4, frames=3, clips=0.3)),
+    # Harder than was good: the images it learnt from were segmented no better than others. Kept as
+    # it was, since the other stages begin with its weights.
+    1: Stage(
+        128,
+        4000,
+        evolve(
+            _COMMON,
+            batch=8,
+            learning_rate=1e-3,
+            frames=1,
+            clips=0.0,
+            prompts={"box": 0.8, "point": 0.1, "clicks": 0.1},
+        ),
+        Augmentation(degrees=25, scale=1.3, intensity=0.4, noise=10, blur=1.5),
+        changed=0.9,
+        cut_out=0.8,
+        skipped=0.1,
+    ),
+    2: Stage(128, 4500, evolve(_COMMON, batch=8, learning_rate=1e-3, frames=1, clips=0.0)),
+    3: Stage(192, 2500, evolve(_COMMON, batch=8, learning_rate=5e-4, frames=3, clips=0.3)),
 }
 _SCENES = 3000  # drawn once each; what is cut out of them differs every time
 _LOOKS = Crop(1.4)
@@ -67,21 +99,19 @@ class Mixed:
         pools: The real images.
         volumes: Real volumes, for clips of several frames.
         drawn: Of images, by the number of frames.
+        stage: How they are changed and cut out.
         seed: Of what is chosen, cut out and changed.
-        side: Of the square that the model looks at.
-        epoch: How many clips are called an epoch.
     """
 
     def __init__(
-        self, pools: Pools, volumes: Volumes, drawn: Synthetic, *, seed: int, side: int, epoch: int
+        self, pools: Pools, volumes: Volumes, drawn: Synthetic, stage: Stage, *, seed: int
     ) -> None:
         self._pools, self._volumes = pools, volumes
-        self._seed, self._side, self._epoch = seed, side, epoch
+        self._stage, self._seed = stage, seed
         self._drawn = cache(drawn.clip)
-        self._change = Augmentation()
 
     def __len__(self) -> int:
-        return self._epoch
+        return self._stage.recipe.batch * 100  # are called an epoch
 
     def clip(self, number: int, frames: int) -> Clip:
         """See `medsegany.training.Clips`."""
@@ -94,12 +124,15 @@ class Mixed:
             clip = self._volumes.clip(number, frames)
         else:
             clip = self._drawn(int(rng.integers(_SCENES)) // frames, frames)
-        clip = self._change(clip, rng) if rng.random() < 0.6 else clip
-        if rng.random() < 0.8:
+        stage = self._stage
+        clip = stage.augmentation(clip, rng) if rng.random() < stage.changed else clip
+        if rng.random() < stage.cut_out:
             # Frames of a clip need more room than an image does.
             times = rng.uniform(1.2, 1.7) if frames == 1 else rng.uniform(1.4, 2.0)
-            return cut_out(clip, Crop(times, narrowest=rng.uniform(0.4, 1.0)), self._side, rng)
-        return cut_out(clip, None, self._side, rng)
+            return cut_out(
+                clip, Crop(times, narrowest=rng.uniform(0.4, 1.0)), stage.image_size, rng
+            )
+        return cut_out(clip, None, stage.image_size, rng)
 
 
 def validation(images: Sequence[Clip], clips: Sequence[Clip]):  # noqa: ANN201 -- a `Validate`
@@ -153,14 +186,16 @@ def main() -> None:
     else:
         model = build(NANO, stage.image_size)
         model.load_state_dict(load_file(begin))
+    if stage.skipped:
+        for block in model.image_encoder.trunk.blocks:
+            block.drop_path = DropPath(stage.skipped)
     volumes = given.data / "mr3d_msd_hippocampus.npz"
     clips = Mixed(
         Pools(pictures(given.data, held_out=False), seed=10 * given.stage),
         Volumes(volumes, 10 * given.stage, held_out=False),
         Synthetic(given.stage, size=192),
+        stage,
         seed=given.stage,
-        side=stage.image_size,
-        epoch=stage.recipe.batch * 100,
     )
     held_out = Pools(pictures(given.data, held_out=True), seed=2)
     images = [held_out.clip(n, 1) for n in range(240)]
@@ -177,7 +212,7 @@ def main() -> None:
             seed=given.stage,
             box_hint=True,
             validate=validation(images, moving),
-            validate_every=500,
+            validate_every=1000,
             minutes=given.minutes,
             on_progress=lambda p: bar.update(task, completed=p.done, description=p.stage),
         )

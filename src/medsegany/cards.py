@@ -16,6 +16,8 @@ Family: TypeAlias = Literal["classical", "sam1", "sam2", "medsam"]
 NANO = "sam2.1/medsegany_nano"
 """The architecture of a small SAM 2.1 of medsegany's own."""
 
+_SHIPPED = Path(__file__).parent / "weights"
+
 _APACHE = "Apache-2.0"
 _SAM1 = "https://dl.fbaipublicfiles.com/segment_anything/"
 _SAM2 = "https://dl.fbaipublicfiles.com/segment_anything_2/072824/"
@@ -81,6 +83,19 @@ def crop_times(value: object) -> float | None:
 
 
 CARDS = (
+    ModelCard(
+        "nano",
+        "sam2",
+        NANO,
+        6_472_258,
+        192,
+        "CC-BY-SA-4.0",
+        bytes=12_992_420,
+        sha256="5a0f478b3958f35cf4e42f2a60fbb47bfba71c9a9461f248c4fc6ab450cd3f7a",
+        path=_SHIPPED / "nano.safetensors",
+        box_hint=True,
+        crop=1.5,
+    ),
     ModelCard("classical", "classical", "", 0, None, _APACHE),
     ModelCard(
         "sam1-b",
@@ -224,6 +239,6 @@ CARDS = (
         "https://huggingface.co/wanglab/MedSAM2/resolve/main/MedSAM2_latest.pt",
     ),
 )
-"""All of them: the weightless baseline, SAM, SAM 2, SAM 2.1, MedSAM and MedSAM2."""
+"""All of them: the small model that comes along, the weightless baseline, SAM, SAM 2 and MedSAM."""
 
 BY_NAME = {card.name: card for card in CARDS}

@@ -37,7 +37,7 @@ def offline() -> bool:
 
 def expected_path(card: ModelCard) -> Path | None:
     """Where the weights of a model belong; None for a model without weights."""
-    return None if card.file_name is None else home() / "checkpoints" / card.file_name
+    return card.path if card.file_name is None else home() / "checkpoints" / card.file_name
 
 
 def find(card: ModelCard) -> Path | None:
@@ -74,10 +74,10 @@ def pull(model: str | ModelCard, *, on_progress: OnProgress = no_progress) -> Pa
 
     card = _card(model)
     path = expected_path(card)
-    if path is None or card.url is None:
+    if path is None:
         msg = f"{card.name} has no weights: there is nothing to fetch."
         raise InvalidInput(msg)
-    if path.is_file():
+    if path.is_file() or card.url is None:
         return require(card)
     _refuse_offline(card, path)
     pinned = _pin(path)
@@ -106,7 +106,7 @@ def require(card: ModelCard) -> Path:
             f"{path} has {path.stat().st_size} bytes, the published file {card.bytes}: "
             "was the download cut off? Delete it and download it again."
         )
-        raise CheckpointError(msg)
+        raise CheckpointError(_damaged(path) if card.url is None else msg)
     expected = card.sha256 or _pin(path)
     if expected is None:
         return path
@@ -119,7 +119,7 @@ def require(card: ModelCard) -> Path:
             f"Delete it{noted} and download it again; weights of your own are loaded with "
             "checkpoint=."
         )
-        raise CheckpointError(msg)
+        raise CheckpointError(_damaged(path) if card.url is None else msg)
     return path
 
 
@@ -197,12 +197,18 @@ def _card(model: str | ModelCard) -> ModelCard:
 
 
 def _absent(card: ModelCard, path: Path) -> str:
+    if card.url is None:
+        return f"The weights of {card.name} come with medsegany, but {path} is gone: reinstall it."
     size = f" ({card.bytes / 1e6:.0f} MB)" if card.bytes else ""
     return (
         f"The weights of {card.name} are not on this machine. Download {card.url}{size} and "
         f"put the file at {path}, or say where it lies: "
         f'load("{card.name}", checkpoint="path/to/{card.file_name}").'
     )
+
+
+def _damaged(path: Path) -> str:
+    return f"{path}, which comes with medsegany, is not what was shipped: reinstall medsegany."
 
 
 def _refuse_offline(card: ModelCard, path: Path) -> None:

@@ -25,9 +25,10 @@ T = TypeVar("T")
 
 # Drawn by hand around what a person sees, a little loosely, as people do.
 OPTIC_DISC = Box(118, 536, 330, 762)
-BRAIN = Box(30, 4, 98, 91)
-BRAIN_SLICE = 12
-VENTRICLE = Box(156, 68, 203, 130)
+LATERAL_VENTRICLES = Box(52, 34, 77, 63)
+THEIR_SLICE, THEIR_SLICES = 17, (12, 20)
+LEFT_VENTRICLE = Box(156, 68, 203, 130)
+ONE_BEAT = 24  # frames
 
 
 @frozen
@@ -77,23 +78,27 @@ def _scan(segmenter: Segmenter, folder: Path, on_progress: OnProgress) -> Row:
 
     source = Path(nib.__file__).parent / "tests" / "data" / "example4d.nii.gz"
     volume = read_volume(source, frame=0)
-    prompt = BRAIN.at(BRAIN_SLICE)
-    out, seconds = _timed(lambda: segmenter.segment_volume(volume, prompt, on_progress=on_progress))
-    mask_file, image_file = folder / "brain-mask.nii.gz", folder / "brain.nii.gz"
-    picture = folder / "brain.png"
+    prompt = LATERAL_VENTRICLES.at(THEIR_SLICE)
+    out, seconds = _timed(
+        lambda: segmenter.segment_volume(
+            volume, prompt, slices=THEIR_SLICES, on_progress=on_progress
+        )
+    )
+    mask_file, image_file = folder / "ventricles-mask.nii.gz", folder / "head.nii.gz"
+    picture = folder / "ventricles.png"
     write_labels(mask_file, out.labels(), like=volume)
     write_labels(image_file, volume.voxels, like=volume)  # its grey values, to lay the mask over
     # Rows of this scan run from the back of the head to the front: turned for the reader.
     tiles = [
-        overlay(image, labels, boxes=[BRAIN] if k == BRAIN_SLICE else [])[::-1]
+        overlay(image, labels, boxes=[LATERAL_VENTRICLES] if k == THEIR_SLICE else [])[::-1]
         for k, (image, labels) in enumerate(zip(volume.voxels, out.labels(), strict=True))
     ]
     _save(picture, np.kron(contact_sheet(tiles, 6), np.ones((2, 2, 1), np.uint8)))
     millilitres = out.mask.sum() * float(np.prod(volume.spacing_mm)) / 1000
     first, last = out.visited[1]
     return Row(
-        "MR scan: brain",
-        f"1 box on slice {BRAIN_SLICE}",
+        "MR scan: lateral ventricles of the brain",
+        f"1 box on slice {THEIR_SLICE}",
         f"{millilitres:.0f} ml on slices {first} to {last}",
         seconds,
         (picture, mask_file, image_file),
@@ -103,17 +108,18 @@ def _scan(segmenter: Segmenter, folder: Path, on_progress: OnProgress) -> Row:
 def _film(segmenter: Segmenter, folder: Path, on_progress: OnProgress) -> Row:
     from pydicom.examples import get_path  # noqa: PLC0415 -- only the demo needs it
 
-    frames = read_frames(get_path("ybr_color"))
+    film = read_frames(get_path("ybr_color"))
+    frames = [film[t] for t in range(ONE_BEAT)]
     masks = folder / "left-ventricle"
     masks.mkdir(exist_ok=True)
     tiles: list[Image] = []
     areas: list[int] = []
     start = time.perf_counter()
-    for found in segmenter.track_video(frames, VENTRICLE, on_progress=on_progress):
+    for found in segmenter.track_video(frames, LEFT_VENTRICLE, on_progress=on_progress):
         _save(masks / f"{found.index:04d}.png", found.mask.astype(np.uint8) * 255)
         areas.append(int(found.mask.sum()))
         if found.index % 3 == 0:
-            boxes = [VENTRICLE] if found.index == 0 else []
+            boxes = [LEFT_VENTRICLE] if found.index == 0 else []
             tiles.append(overlay(frames[found.index], found.labels(), boxes=boxes))
     seconds = time.perf_counter() - start
     picture = folder / "left-ventricle.png"

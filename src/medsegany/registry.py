@@ -32,8 +32,8 @@ _OPENERS = {
 }
 _GROUP = "medsegany.backends"
 
-DEFAULT = "classical"
-"""The model that `load()` gives; the trained one will take its place once it ships."""
+DEFAULT = "nano"
+"""The model that `load()` gives: the one whose weights come with medsegany."""
 
 
 def models() -> list[ModelCard]:
@@ -72,7 +72,8 @@ def load(
         crop: SAM2 only: look at the surroundings of each object, so many times as wide and as high
             as its box, instead of the whole image: small things are seen better, and every object
             takes an encoding of its own. In stacks the crop goes with the object. "auto" is what
-            the model was made for, None the whole image.
+            the model was made for: 1.5 for nano, None for the published ones; None is the whole
+            image.
 
     Raises:
         UnknownModel: There is no model of this name.
@@ -98,12 +99,12 @@ def load(
     if card.family != "sam2" and _wanted(crop) is not None:
         msg = f"{name} looks at whole images; crop is an option of SAM2."
         raise InvalidInput(msg)
-    if card.path is not None:
-        path = card.path  # the user's file or folder, known by its hash
-    elif checkpoint is None:
-        path = _weights_of(card)
-    else:
+    if checkpoint is not None:
         path = checkpoints.given(Path(checkpoint), card)
+    elif card.path is not None and name not in BY_NAME:
+        path = card.path  # the user's file or folder, known by its hash
+    else:
+        path = _weights_of(card)
     segmenter = _opener(card.family)(
         card if crop == "auto" else evolve(card, crop=crop_times(crop)),
         path=path,

@@ -232,8 +232,12 @@ class TestMistakes:
             (["--point", "5,5@4", "--window", "raw"], "give a window", 2),
             (["--point", "5,5@4", "--window", "bone2"], "there is abdomen, soft tissue", 2),
             (["--point", "5,5@4", "--device", "banana"], "device is", 1),
-            (["--point", "5,5@4", "--image-size", "512"], "no option --image-size", 1),
-            (["--point", "5,5@4", "--crop", "1.5"], "no option --crop", 1),
+            (
+                ["--model", "classical", "--point", "5,5@4", "--image-size", "512"],
+                "no option --image-size",
+                1,
+            ),
+            (["--model", "classical", "--point", "5,5@4", "--crop", "1.5"], "no option --crop", 1),
             (["--point", "5,5@4", "--crop", "wide"], "--crop is a number such as 1.5", 2),
             (["--point", "5,5@4", "--series", "2"], "--series 2 is for DICOM", 1),
             (["--point", "5,5@4", "--frame", "2"], "--frame 2, but", 1),
@@ -332,7 +336,7 @@ class TestReport:
         assert "Mustermann" not in text
         assert str(tmp_path) not in text
         said = json.loads(text)
-        assert said["model"]["name"] == "classical"
+        assert said["model"]["name"] == "nano"
         assert said["versions"]["medsegany"]
         assert said["prompts"] == [{"object": 1, "box": f"{x0},{y0},{x1},{y1}@{k}"}]
         (case,) = said["cases"]

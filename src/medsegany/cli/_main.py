@@ -106,9 +106,9 @@ def demo(
     _out.print("Written, with pictures to look at:")
     for path in pictures:
         _out.print(Text(f"  {path}"), soft_wrap=True)
-    if segmenter.name == "classical":
+    if segmenter.name == DEFAULT:
         _out.print(
-            "This was the baseline without weights: active contours, nothing learnt. "
-            "`medsegany models` lists the models that do better.",
+            f"This was {DEFAULT}, the small model that comes along. "
+            "`medsegany models` lists those that see more.",
             highlight=False,
         )
