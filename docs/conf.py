@@ -166,8 +166,8 @@ _HOMES = {
     "medsegany.backends.sam2": "Crop",
     "medsegany.benchmark": (
         "Average Case Cell EllipseSegmenter Engine Identity Inline Job Key Kind Manifest "
-        "Measurement Metric Model Preparation Prepared Protocol Ran Ray Report ScoreTable Serial Source "
-        "Status Table5"
+        "Measurement Metric Model Preparation Prepared Protocol Ran Ray Report ScoreTable Serial "
+        "Source Status Table5"
     ),
     "medsegany.errors": (
         "CheckpointError DownloadError FileError InvalidGeometry InvalidImage InvalidInput "
