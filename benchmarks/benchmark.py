@@ -9,14 +9,13 @@ script does; and a cost per case that does not grow with the number of cases.
 """
 
 import argparse
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from attrs import evolve
+from timing import median
 
 import medsegany
 from medsegany.benchmark import (
@@ -46,16 +45,6 @@ def cases(folder: Path, count: int, objects: int) -> Manifest:
         np.savez(path, imgs=phantoms.image_of(labels > 0, seed=n), gts=labels)
         sources.append(Source(f"case-{n}", f"case-{n}", "Phantom", path))
     return prepare(sources, folder / "bench").manifest
-
-
-def median(work: Callable[[], object], runs: int) -> float:
-    """Seconds, after one run that does not count."""
-    times = []
-    for _ in range(runs + 1):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
 
 
 def overhead(folder: Path) -> None:

@@ -6,12 +6,12 @@ Prints medians; nothing is asserted. The goal is an encoder of less than 60 ms a
 SAM 2.1 T has random weights here, which take as long as trained ones.
 """
 
-import statistics
 import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from timing import median
 
 import medsegany
 from medsegany import Box
@@ -21,16 +21,6 @@ from medsegany.protocols import Segmenter
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (512, 512), np.uint8)
 BOX = Box(200, 180, 310, 290)
-
-
-def median(work: Callable[[], object], runs: int) -> float:
-    """Seconds, after one run that does not count."""
-    times = []
-    for _ in range(runs + 1):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
 
 
 def encoder(segmenter: Sam2Segmenter, runs: int) -> float:

@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -41,6 +42,24 @@ def eval_data():
     if not folder.is_dir():
         pytest.skip(f"no real cases at {folder}: set MEDSEGANY_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def real_objects(eval_data):
+    """Modality, image and mask of every object of at least 20 pixels in the real images."""
+
+    def objects():
+        for case in json.loads((eval_data / "manifest.json").read_text())["cases"]:
+            if case["kind"] != "2d":
+                continue
+            with np.load(eval_data / case["npz"], allow_pickle=False) as file:
+                image, labels = file["imgs"], file["gts"]
+            for label in np.unique(labels[labels > 0]):
+                mask = labels == label
+                if mask.sum() >= 20:
+                    yield case["modality"], image, mask
+
+    return objects
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from attrs import asdict, field, frozen
 
 from medsegany.benchmark._trivial import EllipseSegmenter
+from medsegany.errors import InvalidInput
 from medsegany.protocols import Segmenter
 from medsegany.registry import load
 
@@ -83,6 +84,21 @@ class Model:
         how = [self.dtype, self.image_size, self.crop, *_class_of(segmenter)]
         key = sha256(json.dumps([*how, weights_of(segmenter)]).encode()).hexdigest()[:16]
         return Identity(self.name or segmenter.name, key, self.to_json())
+
+
+def loadable(model: Model | Segmenter) -> Model:
+    """The model, where another process can load it.
+
+    Raises:
+        InvalidInput: It is an object of this process.
+    """
+    if isinstance(model, Model):
+        return model
+    msg = (
+        f"{model.name} is an object of this process; another one can only load a name. "
+        "Give a name, a folder or an entry point, or use the engine of this process."
+    )
+    raise InvalidInput(msg)
 
 
 def weights_of(segmenter: Segmenter) -> str:

@@ -10,10 +10,10 @@ from attrs import asdict, define, field
 
 from medsegany._optional import optional_import
 from medsegany._validate import whole
-from medsegany.benchmark._model import Identity, Model
+from medsegany.benchmark._model import Identity, Model, loadable
 from medsegany.benchmark._results import Measurement, Status
 from medsegany.benchmark._station import Job, Station, failed
-from medsegany.errors import InvalidInput, MedSegAnyError
+from medsegany.errors import MedSegAnyError
 from medsegany.protocols import Segmenter
 
 _AT_ONCE = 8  # jobs of one call: within it the next case is read and the last one scored
@@ -41,8 +41,8 @@ class Ray:
     """Ray Core actors; this machine, or the cluster that RAY_ADDRESS names.
 
     Files of cases must have the same paths on all machines. A worker that dies is started again,
-    and what it had is measured once more; what dies or hangs three times, twice of them alone, is
-    noted so.
+    and what it had is measured once more; what dies three times, twice of them alone, or hangs
+    when it is alone, is noted so.
 
     Args:
         workers: How many; each loads the model. With GPUs in the cluster each takes one.
@@ -61,12 +61,7 @@ class Ray:
 
     def identity(self, model: Model | Segmenter) -> Identity:
         """See `Engine`."""
-        if not isinstance(model, Model):
-            msg = (
-                f"{model.name} is an object of this process; another one can only load a name. "
-                "Give a name, a folder or an entry point, or use the engine of this process."
-            )
-            raise InvalidInput(msg)
+        model = loadable(model)
         if self._who is None or model != self._model:
             self._let_go()
             self._model = model

@@ -179,12 +179,6 @@ def _counts(rows: Sequence[Measurement]) -> str:
 def _table(table: ScoreTable) -> str:
     """Means with their intervals below them; the best of each column stands out."""
     keys = [(modality, metric) for modality in table.modalities for metric in table.metrics]
-    best = {
-        key: max(
-            (c.cases.mean for k, c in table.cells.items() if k[1:] == key), default=float("nan")
-        )
-        for key in keys
-    }
     head = [""] + [f"{modality} {metric.upper()}" for modality, metric in keys]
     lines = []
     for model in table.models:
@@ -195,7 +189,7 @@ def _table(table: ScoreTable) -> str:
                 line.append("&ndash;")
                 continue
             number = f"{cell.cases.mean:.3f}"
-            number = f"<b>{number}</b>" if cell.cases.mean == best[key] else number
+            number = f"<b>{number}</b>" if table.is_best(cell) else number
             low, high = cell.cases.low, cell.cases.high
             between = "" if np.isnan(low) else f"<small>{low:.2f}&ndash;{high:.2f}</small>"
             count = f"{cell.cases.count} cases, {cell.objects} objects"

@@ -12,10 +12,10 @@ from time import monotonic
 from typing import Any
 
 from medsegany import errors
-from medsegany.benchmark._model import Identity, Model
+from medsegany.benchmark._model import Identity, Model, loadable
 from medsegany.benchmark._results import Measurement, Status
 from medsegany.benchmark._station import Job, failed
-from medsegany.errors import InvalidInput, MedSegAnyError
+from medsegany.errors import MedSegAnyError
 from medsegany.protocols import Segmenter
 
 _IN_FLIGHT = 4  # enough for the one that works, two that are read, and one that is scored
@@ -76,12 +76,7 @@ class Serial:
         return None if self._timeout_s is None else max(0.0, since + self._timeout_s - monotonic())
 
     def _started(self, model: Model | Segmenter) -> "_Worker":
-        if not isinstance(model, Model):
-            msg = (
-                f"{model.name} is an object of this process; another one can only load a name. "
-                "Give a name, a folder or an entry point, or use the engine of this process."
-            )
-            raise InvalidInput(msg)
+        model = loadable(model)
         if self._worker is None or self._worker.model != model or not self._worker.lives():
             self._stop()
             self._worker = _Worker(model)

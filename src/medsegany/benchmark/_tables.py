@@ -101,6 +101,12 @@ class ScoreTable:
                              cell.of_objects])  # fmt: skip
         return out.getvalue()
 
+    def is_best(self, cell: Average) -> bool:
+        """Whether no other model has a higher mean there; one that is alone is not the best."""
+        here = [c.cases.mean for key, c in self.cells.items()
+                if key[1:] == (cell.modality, cell.metric)]  # fmt: skip
+        return len(here) > 1 and cell.cases.mean == float(np.nanmax(here))
+
     def _words(self, model: str, bold: str) -> list[str]:
         words = []
         for modality in self.modalities:
@@ -109,12 +115,8 @@ class ScoreTable:
                 if cell is None or isnan(cell.cases.mean):
                     words.append("-")
                     continue
-                means = [
-                    c.cases.mean for key, c in self.cells.items() if key[1:] == (modality, metric)
-                ]
                 text = f"{cell.cases.mean:.3f}"
-                best = cell.cases.mean == np.nanmax(means) and len(means) > 1
-                text = bold.format(text) if best else text
+                text = bold.format(text) if self.is_best(cell) else text
                 if not isnan(cell.cases.low):
                     text += f" [{cell.cases.low:.2f}, {cell.cases.high:.2f}]"
                 words.append(text)

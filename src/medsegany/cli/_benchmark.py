@@ -347,17 +347,13 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _protocol(word: str) -> "Protocol":
-    from medsegany import benchmark as bench  # noqa: PLC0415 -- keeps `medsegany --help` fast
+    from medsegany.benchmark._protocol import PROTOCOLS, Protocol  # noqa: PLC0415 -- likewise
 
-    named = {p.name: p for p in (bench.CLEAN, bench.PAPER)}
-    if word in named:
-        return named[word]
-    path = Path(word)
-    if not path.is_file():
-        msg = f"--protocol {word}: there is {', '.join(named)}, and no such file."
-        raise NotUnderstood(msg)
+    if word in PROTOCOLS:
+        return PROTOCOLS[word]
+    path = common.file_of(word, "--protocol", PROTOCOLS)
     try:
-        return bench.Protocol.from_json(path.read_text("utf-8"))
+        return Protocol.from_json(path.read_text("utf-8"))
     except (ValueError, TypeError) as error:
         msg = f"{path} is no protocol: {error}."
         raise InvalidInput(msg) from error

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -124,6 +124,19 @@ def window_of(text: str | None) -> AnyWindow | None:
     except ValueError as error:
         msg = f"--window {text}: a level and a width are needed, such as 40,400. {error}"
         raise NotUnderstood(msg) from error
+
+
+def file_of(word: str, option: str, known: Iterable[str]) -> Path:
+    """A file, where a word is none of those that are known.
+
+    Raises:
+        NotUnderstood: There is no such file.
+    """
+    path = Path(word)
+    if not path.is_file():
+        msg = f"{option} {word}: there is {', '.join(known)}, and no such file."
+        raise NotUnderstood(msg)
+    return path
 
 
 def labels_of(text: str, option: str) -> dict[int, str]:

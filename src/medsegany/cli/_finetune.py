@@ -237,10 +237,7 @@ def _recipe(text: str) -> "Recipe":
     known = {"default": training.Recipe(), "paper": training.PAPER, "released": training.RELEASED}
     if text in known:
         return known[text]
-    path = Path(text)
-    if not path.is_file():
-        msg = f"--recipe {text}: there is {', '.join(known)}, and no such file."
-        raise NotUnderstood(msg)
+    path = common.file_of(text, "--recipe", known)
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
