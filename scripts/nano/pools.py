@@ -126,7 +126,9 @@ class Pools:
         many = pools[_drawn({name: len(these) for name, these in pools.items()}, rng)]
         picture = many[int(rng.integers(len(many)))]
         mask = picture.labels == int(rng.choice(picture.objects))
-        if rng.random() < 0.25:  # one of its parts
+        if rng.random() < 0.1 and picture.modality not in _BY_PARTS:
+            mask = _with_neighbours(picture.labels, mask)
+        elif rng.random() < 0.25:  # one of its parts
             parts, count = ndimage.label(mask)
             part = parts == 1 + int(rng.integers(count))
             mask = part if part.sum() >= _SMALLEST else mask
@@ -138,6 +140,13 @@ class Pools:
         if frames > 1:
             return Clip(*in_motion(image, mask, frames, rng), picture.pool)
         return Clip(image[None], mask[None], picture.pool)
+
+
+def _with_neighbours(labels: NDArray[np.uint16], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """An object and all that it touches: a brain of its tissues, a heart of its chambers."""
+    together, _ = ndimage.label(labels > 0, np.ones((3, 3)))
+    whole: NDArray[np.bool_] = np.isin(together, np.unique(together[mask]))
+    return whole
 
 
 def _drawn(sizes: Mapping[str, int], rng: np.random.Generator) -> str:

@@ -68,6 +68,8 @@ def _scene(rng: np.random.Generator, size: int, frames: int) -> Clip:
         step = contrast * rng.uniform(0.7, 1.2) if alike else rng.normal(0, 0.25)
         picture = np.where(other, level + step, picture)
     inner = level + contrast + _texture(rng, size, rng.uniform(0, 0.12))
+    if rng.random() < 0.3:  # an organ whose parts are darker or brighter than what is around it
+        inner = inner + _parts(rng, size, masks)
     if rng.random() < 0.25:  # seen through, as in a projection: what lies behind shines through
         thick = np.stack([_thickness(mask) for mask in masks])
         inner = picture + contrast * (0.4 + 0.6 * thick) + rng.normal(0, 0.05)
@@ -82,6 +84,31 @@ def _scene(rng: np.random.Generator, size: int, frames: int) -> Clip:
     if rng.random() < 0.15:  # few pixels, made larger
         picture = _coarse(picture, rng.uniform(0.15, 0.5))
     return Clip(_imaged(rng, picture.astype(np.float32)), masks, "synthetic")
+
+
+def _parts(rng: np.random.Generator, size: int, masks: NDArray[np.bool_]) -> Floats:
+    """Brightness that parts of an object add to it: folds, chambers, a few bodies."""
+    radius = float(np.sqrt(masks[0].sum() / np.pi))
+    folds = _smooth(rng, size, max(2.0, rng.uniform(0.15, 0.8) * radius))
+    cuts = np.quantile(folds, np.sort(rng.uniform(0, 1, 3)))
+    added = rng.normal(0, 0.12, 4).astype(np.float32)[np.digitize(folds, cuts)]
+    bodies = [
+        (
+            _blob(rng, size, max(1.5, rng.uniform(0.15, 0.5) * radius)),
+            rng.normal(0, 0.4 * radius, 2),
+            rng.normal(0, 0.3),
+        )
+        for _ in range(int(rng.integers(0, 4)))
+    ]
+    found = []
+    for mask in masks:
+        picture = added.copy()
+        if mask.any():
+            middle = np.argwhere(mask).mean(0)
+            for body, away, brightness in bodies:
+                picture[body(middle + away, 1.0, 0.0)] += brightness
+        found.append(picture)
+    return np.stack(found)
 
 
 def _thickness(mask: NDArray[np.bool_]) -> Floats:

@@ -87,6 +87,7 @@ STAGES = {
     ),
     2: Stage(128, 4500, evolve(_COMMON, batch=8, learning_rate=1e-3, frames=1, clips=0.0)),
     3: Stage(192, 2500, evolve(_COMMON, batch=8, learning_rate=5e-4, frames=3, clips=0.3)),
+    4: Stage(192, 4500, evolve(_COMMON, batch=8, learning_rate=6e-4, frames=4, clips=0.35)),
 }
 _SCENES = 3000  # drawn once each; what is cut out of them differs every time
 _LOOKS = Crop(1.4)
