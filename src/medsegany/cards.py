@@ -91,7 +91,7 @@ CARDS = (
         192,
         "CC-BY-SA-4.0",
         bytes=12_992_420,
-        sha256="5a0f478b3958f35cf4e42f2a60fbb47bfba71c9a9461f248c4fc6ab450cd3f7a",
+        sha256="e6d38008c444eaff7d486ed6f7c962cf1e44cee7a04d9220f6e56cffb9d20b28",
         path=_SHIPPED / "nano.safetensors",
         box_hint=True,
         crop=1.5,

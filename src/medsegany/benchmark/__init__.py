@@ -5,6 +5,14 @@ from medsegany.benchmark._model import Identity, Model
 from medsegany.benchmark._paper_tables import paper_tables
 from medsegany.benchmark._preparation import PAPER as PAPER_PREPARATION, Preparation
 from medsegany.benchmark._protocol import CLEAN, PAPER, Protocol, differs
+from medsegany.benchmark._published import (
+    PUBLISHED,
+    Delta,
+    Disagreement,
+    Published,
+    beside_paper,
+    paper_disagreements,
+)
 from medsegany.benchmark._ray import Ray
 from medsegany.benchmark._report import Report, report
 from medsegany.benchmark._results import Key, Measurement, Status, read_results
@@ -20,9 +28,12 @@ __all__ = [
     "CLEAN",
     "PAPER",
     "PAPER_PREPARATION",
+    "PUBLISHED",
     "Average",
     "Case",
     "Cell",
+    "Delta",
+    "Disagreement",
     "EllipseSegmenter",
     "Engine",
     "Identity",
@@ -37,6 +48,7 @@ __all__ = [
     "Preparation",
     "Prepared",
     "Protocol",
+    "Published",
     "Ran",
     "Ray",
     "Report",
@@ -45,8 +57,10 @@ __all__ = [
     "Source",
     "Status",
     "Table5",
+    "beside_paper",
     "differs",
     "joined",
+    "paper_disagreements",
     "paper_tables",
     "prepare",
     "read_results",

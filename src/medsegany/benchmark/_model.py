@@ -78,12 +78,15 @@ class Model:
     def identity(self, segmenter: Segmenter) -> Identity:
         """Who it is, once it is loaded.
 
-        The key knows the weights themselves. The device is no part of it: what differs between
+        The key knows the weights themselves; where there are none, nothing but its name tells
+        two segmenters of one class apart. The device is no part of it: what differs between
         devices is rounding.
         """
+        name = self.name or segmenter.name
         how = [self.dtype, self.image_size, self.crop, *_class_of(segmenter)]
-        key = sha256(json.dumps([*how, weights_of(segmenter)]).encode()).hexdigest()[:16]
-        return Identity(self.name or segmenter.name, key, self.to_json())
+        content = [*how, weights_of(segmenter) or name]
+        key = sha256(json.dumps(content).encode()).hexdigest()[:16]
+        return Identity(name, key, self.to_json())
 
 
 def loadable(model: Model | Segmenter) -> Model:

@@ -15,6 +15,7 @@ from medsegany.benchmark._figures import DPI, dots_and_boxes, prices, save
 from medsegany.benchmark._manifest import Manifest
 from medsegany.benchmark._paper_tables import paper_tables
 from medsegany.benchmark._pictures import Shown, best_and_worst
+from medsegany.benchmark._published import Delta, beside_paper
 from medsegany.benchmark._results import Measurement, read_results
 from medsegany.benchmark._tables import ScoreTable
 from medsegany.errors import InvalidInput
@@ -149,6 +150,8 @@ def _page(
         _section(f"Table {name.removeprefix('table')}. {table.title}", _table(table))
         for name, table in tables.items()
     ]
+    if deltas := beside_paper(tables):
+        parts.append(_section("Beside the paper", _beside(deltas)))
     if shown:
         parts.append(_section("The best, the median, the worst", _gallery(shown)))
     if figures:
@@ -205,6 +208,18 @@ def _table(table: ScoreTable) -> str:
     below = "".join(f"<li>{note}</li>" for note in notes)
     below = f"<details><summary>Tests</summary><ul>{below}</ul></details>" if notes else ""
     return _grid(head, lines, safe=True) + below
+
+
+def _beside(deltas: Sequence[Delta]) -> str:
+    """The paper's cases are not these: a difference is of cases as well as of models."""
+    lines = [
+        [f"Table {d.published.table}", d.published.modality, d.published.model, d.published.init,
+         d.published.metric.upper(), f"{d.published.value:.4f}", f"{d.measured:.4f}",
+         f"{d.difference:+.4f}", str(d.cases)]
+        for d in deltas
+    ]  # fmt: skip
+    head = ["", "", "", "first mask", "", "paper", "here", "difference", "cases here"]
+    return _grid(head, lines)
 
 
 def _plot(words: str, path: Path) -> str:
