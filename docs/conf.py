@@ -165,9 +165,9 @@ _HOMES = {
     ),
     "medsegany.backends.sam2": "Crop",
     "medsegany.benchmark": (
-        "Average Case Cell Delta Disagreement EllipseSegmenter Engine Identity Inline Job Key Kind Manifest "
-        "Measurement Metric Model Preparation Prepared Protocol Published Ran Ray Report ScoreTable "
-        "Serial Source Status Table5"
+        "Average Case Cell Delta Disagreement EllipseSegmenter Engine Identity Inline Job Key "
+        "Kind Manifest Measurement Metric Model Preparation Prepared Protocol Published Ran Ray "
+        "Report ScoreTable Serial Source Status Table5"
     ),
     "medsegany.errors": (
         "CheckpointError DownloadError FileError InvalidGeometry InvalidImage InvalidInput "
@@ -236,6 +236,7 @@ nitpick_ignore_regex = [
 # --- how it looks ----------------------------------------------------------------------------
 
 html_theme = "furo"
+html_extra_path = ["extra"]  # the example of a report, a page of its own
 html_title = f"medsegany {version}"
 html_theme_options = {
     "source_repository": "https://github.com/medsegany/medsegany/",

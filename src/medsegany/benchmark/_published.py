@@ -1,13 +1,12 @@
 """Numbers that the paper prints, as far as this project holds them, and ours beside them."""
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from attrs import field, frozen
 
 from medsegany.benchmark._tables import Metric, ScoreTable
-
-Begin: TypeAlias = Literal["default", "medsam", "gt"]
+from medsegany.protocols import Init
 
 
 @frozen
@@ -28,7 +27,7 @@ class Published:
     model: str
     metric: Metric
     value: float
-    init: Begin = field(default="default")
+    init: Init = field(default="default")
 
 
 def _both(
@@ -37,7 +36,7 @@ def _both(
     model: str,
     dsc: float,
     nsd: float,
-    init: Begin = "default",
+    init: Init = "default",
 ) -> tuple[Published, Published]:
     return (
         Published(table, modality, model, "dsc", dsc, init),
@@ -90,7 +89,7 @@ def beside_paper(tables: Mapping[str, ScoreTable]) -> tuple[Delta, ...]:
     found = []
     for one in PUBLISHED:
         table = tables.get(f"table{one.table}")
-        line = one.model if one.table != 3 else f"{one.model}, {one.init}"  # noqa: PLR2004 -- its name
+        line = one.model if one.table != 3 else f"{one.model}, {one.init}"
         cell = None if table is None else table.cells.get((line, one.modality, one.metric))
         if cell is not None and cell.cases.count:
             found.append(Delta(one, cell.cases.mean, cell.cases.count))
@@ -124,9 +123,7 @@ def paper_disagreements() -> tuple[Disagreement, ...]:
 
     def cells(modality: str, model: str) -> tuple[Published, ...]:
         return tuple(
-            one
-            for one in PUBLISHED
-            if (one.table, one.modality, one.model) == (2, modality, model)
+            one for one in PUBLISHED if (one.table, one.modality, one.model) == (2, modality, model)
         )
 
     found = []
