@@ -50,7 +50,7 @@ def test_the_demo_s_ventricles_lie_on_the_scan_s_grid(demo):
     assert mask.shape == source.shape[:3]
     voxels = np.asanyarray(mask.dataobj)
     assert set(np.unique(voxels)) == {0, 1}
-    # the fluid in the ventricles is bright, and what is around them is not; nano draws a rim too wide
+    # fluid is bright here, and what is around it is not; nano draws its rim a little too wide
     grey, found = np.asanyarray(source.dataobj)[..., 0], voxels > 0
     around = ndimage.binary_dilation(found, iterations=4) & ~ndimage.binary_dilation(found)
     assert (grey[found] > 550).mean() > 0.65
