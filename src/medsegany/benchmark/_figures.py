@@ -99,8 +99,7 @@ def prices(rows: Sequence[Measurement]) -> "Figure":
 def _mean_of_modalities(rows: Sequence[Measurement]) -> float:
     means = [
         np.mean([mean for mean, _ in by_case(here, "dsc").values()])
-        for modality in {row.modality for row in rows}
-        if (here := [row for row in rows if row.modality == modality])
+        for here in ([r for r in rows if r.modality == m] for m in {r.modality for r in rows})
     ]
     return float(np.mean(means))
 

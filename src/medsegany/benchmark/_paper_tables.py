@@ -60,9 +60,11 @@ def _inits(rows: Sequence[Measurement], protocol: str) -> dict[str, str]:
     }
     if protocol not in known:
         return {}
-    plain = evolve(known[protocol], name="", init="default", initializer="medsam")
+    alike = _but_for_its_beginning(known[protocol])
     return {
-        name: value.init
-        for name, value in known.items()
-        if evolve(value, name="", init="default", initializer="medsam") == plain
+        name: value.init for name, value in known.items() if _but_for_its_beginning(value) == alike
     }
+
+
+def _but_for_its_beginning(protocol: Protocol) -> Protocol:
+    return evolve(protocol, name="", init="default", initializer="medsam")

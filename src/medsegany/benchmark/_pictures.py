@@ -64,11 +64,10 @@ def best_and_worst(
         )
         if not ranked:
             continue
-        chosen = {"best": ranked[-1], "median": ranked[(len(ranked) - 1) // 2], "worst": ranked[0]}
-        if len(ranked) < 3:
-            chosen = {"best": ranked[-1]} if len(ranked) == 1 else {
-                "best": ranked[-1], "worst": ranked[0]}  # fmt: skip
-        for rank, (dsc, name) in chosen.items():
+        places = {"best": -1, "median": (len(ranked) - 1) // 2, "worst": 0}
+        few = {1: ("best",), 2: ("best", "worst")}
+        for rank in few.get(len(ranked), tuple(places)):
+            dsc, name = ranked[places[rank]]
             what = opened(cases[name], manifest.path(cases[name]))
             objects = [row for row in here if row.case == name]
             with np.load(masks / f"{name}.npz", allow_pickle=False) as file:

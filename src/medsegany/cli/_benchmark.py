@@ -273,8 +273,10 @@ def report(
     medsegany benchmark report results/ -o report/ --manifest bench/ --against ellipse
     """
     from medsegany import benchmark as bench  # noqa: PLC0415 -- keeps `medsegany --help` fast
+    from medsegany.benchmark._results import shards  # noqa: PLC0415 -- likewise
 
-    _rows(results)
+    if not any(shards(results)):  # all of them are read by `bench.report`
+        raise _empty(results)
     found = bench.report(
         results,
         output,
@@ -333,9 +335,12 @@ def _rows(folder: Path) -> list[Any]:
 
     rows = bench.read_results(folder)
     if not rows:
-        msg = f"{folder} holds no results: `medsegany benchmark run` writes them."
-        raise FileError(msg)
+        raise _empty(folder)
     return rows
+
+
+def _empty(folder: Path) -> FileError:
+    return FileError(f"{folder} holds no results: `medsegany benchmark run` writes them.")
 
 
 def _shard(text: str) -> tuple[int, int]:
