@@ -17,6 +17,7 @@ from medsegany.backends.sam2 import SAM2VideoPredictor
 from medsegany.errors import InvalidInput, OutOfMemory, TrainingDiverged
 from medsegany.io._files import atomically, make_folder
 from medsegany.progress import OnProgress, Progress, no_progress
+from medsegany.training._attention import attention_for
 from medsegany.training._batches import Batch, Embeddings, Prompted
 from medsegany.training._clips import Clips
 from medsegany.training._draw import Draw
@@ -179,7 +180,7 @@ def _begin(
         lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
     )
-    run = _Run(upstream, optimiser, recipe, folder, seed)
+    run = _Run(upstream, optimiser, recipe, folder, seed, dtype)
     run.resume(accelerator.device)
     run.model, run.optimiser = accelerator.prepare(model, optimiser)
     return run
@@ -194,6 +195,7 @@ class _Run:
     recipe: Recipe
     folder: Path
     seed: int
+    dtype: torch.dtype
     model: Any = None
     step: int = 0
     best: float = -1.0
@@ -246,7 +248,8 @@ class _Run:
         row: dict[str, float] = {}
         for batch, share, last in draw.batches(self.step, rank, accelerator.num_processes):
             try:
-                with nullcontext() if last else accelerator.no_sync(self.model):
+                alone = nullcontext() if last else accelerator.no_sync(self.model)
+                with alone, attention_for(accelerator.device, self.dtype):
                     found = self.model(_moved(batch, accelerator.device))
                     if not everywhere_finite(accelerator, found["loss"]):
                         raise self._diverged(batch, rank, found["loss"])
