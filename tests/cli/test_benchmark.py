@@ -52,6 +52,21 @@ def test_a_table_is_understood_and_what_is_broken_left_out(tmp_path, run):
     assert "b is left out" in done.err
 
 
+def test_the_papers_data_sets_are_listed_and_taken_as_they_are(tmp_path, run):
+    done = run("benchmark", "recipes")
+    assert "https://www.creatis.insa-lyon.fr/Challenge/camus/" in done.out
+    assert [one["name"] for one in run("benchmark", "recipes", "--json").json()] == [
+        "cvpr24", "camus", "sun-seg", "flare22"
+    ]  # fmt: skip
+    three_kinds(tmp_path / "MR")
+    prepare = ("benchmark", "prepare", tmp_path, "-o", tmp_path / "out", "--recipe")
+    done = run(*prepare, "cvpr24")
+    assert done.code == 0, done.err
+    assert {case.modality for case in Manifest.read(tmp_path / "out")} == {"MR"}
+    assert "'cvpr24', 'camus', 'sun-seg', 'flare22'" in run(*prepare, "cvpr").err
+    assert "only -o and --json go with" in run(*prepare, "cvpr24", "--window", "lung").err
+
+
 def test_the_same_again_measures_nothing(cases, results, run):
     again = ("benchmark", "run", cases, "-o", results, "-m", "ellipse", "--engine", "inline")
     assert "0 measured, 3 were there before" in run(*again).out

@@ -14,6 +14,7 @@ from medsegany.benchmark._published import (
     paper_disagreements,
 )
 from medsegany.benchmark._ray import Ray
+from medsegany.benchmark._recipes import RECIPES, DataRecipe
 from medsegany.benchmark._report import Report, report
 from medsegany.benchmark._results import Key, Measurement, Status, read_results
 from medsegany.benchmark._run import Engine, Inline, Ran, run
@@ -29,9 +30,11 @@ __all__ = [
     "PAPER",
     "PAPER_PREPARATION",
     "PUBLISHED",
+    "RECIPES",
     "Average",
     "Case",
     "Cell",
+    "DataRecipe",
     "Delta",
     "Disagreement",
     "EllipseSegmenter",

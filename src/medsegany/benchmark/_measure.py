@@ -152,7 +152,7 @@ def _image(
     what: Opened, objects: list[Asked], segmenter: Segmenter, protocol: Protocol, _: object
 ) -> dict[int, Mask]:
     embedded = segmenter.embed(what.image)  # once, however many objects
-    masks = {one.label: embedded.segment(one.box).mask for one in objects}
+    masks = dict(embedded.segment({one.label: one.box for one in objects}).masks)
     if protocol.overlap == "last":
         drawn = np.zeros(what.truth.shape, np.int64)
         for label, mask in masks.items():

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 from attrs import evolve, field, frozen
@@ -18,6 +18,7 @@ from medsegany.errors import FileError, InvalidInput, MedSegAnyError
 from medsegany.io import (
     PICTURES,
     VIDEOS,
+    VOLUMES,
     ending,
     read_frames,
     read_image,
@@ -25,7 +26,8 @@ from medsegany.io import (
     read_npz,
     read_volume,
 )
-from medsegany.io._files import existing, make_folder, reading
+from medsegany.io._files import by_number, existing, make_folder, reading
+from medsegany.preprocess import AnyWindow
 from medsegany.progress import OnProgress, Progress, no_progress
 from medsegany.training import find_cases
 from medsegany.volume import Volume
@@ -43,7 +45,8 @@ class Source:
         id: Its name.
         patient: Whose it is.
         modality: Such as "CT".
-        image: A picture, a volume, a DICOM folder, an npz, a video, or a folder of frames.
+        image: A picture, a volume (of frames, where `kind` says "video"), a DICOM folder, an npz,
+            a video, or a folder of frames.
         truth: Its label map, or a folder with one picture for each frame; None where the image's
             own npz holds it.
         kind: "2d", "3d" or "video"; None where the files say it: pictures and npz of two axes are
@@ -257,9 +260,9 @@ def _has_spacing(source: Source) -> bool:
 def _read(source: Source, preparation: Preparation) -> tuple[Kind, Volume, NDArray[Any]]:
     """What kind it is; its intensities; its labels, `(D, H, W)`."""
     path = source.image
-    kind = source.kind or _kind_of(path)
+    kind = source.kind or _kind_of(path, source.truth)
     if kind == "video":
-        frames = np.stack(list(read_frames(path, window=preparation.window)))
+        frames = _frames(path, preparation.window)
         return kind, _stack(frames), _truth_of_frames(source, frames.shape[:3])
     if ending(path) in PICTURES:
         picture = read_image(path, window=preparation.window)
@@ -278,7 +281,13 @@ def _read(source: Source, preparation: Preparation) -> tuple[Kind, Volume, NDArr
     return kind, volume, found
 
 
-def _kind_of(path: Path) -> Kind:
+def _frames(path: Path, window: AnyWindow | None) -> NDArray[np.uint8]:
+    if ending(path) in VOLUMES - {".npz"}:  # as CAMUS has its films
+        return cast("NDArray[np.uint8]", read_volume(path, window=window).voxels)
+    return np.stack(list(read_frames(path, window=window)))
+
+
+def _kind_of(path: Path, truth: Path | None) -> Kind:
     if ending(path) in VIDEOS:
         return "video"
     if path.is_dir() and any(ending(p) in PICTURES for p in path.iterdir()):
@@ -286,9 +295,10 @@ def _kind_of(path: Path) -> Kind:
     if ending(path) in PICTURES:
         return "2d"
     if ending(path) == ".npz":
-        with _npz(path) as file:
-            truth = file["gts"].ndim if "gts" in file.files else 3
-        return "2d" if truth == 2 else "3d"
+        labels = _gts(path)
+        if labels is None and truth is not None and ending(truth) == ".npz":
+            labels = _gts(truth)
+        return "2d" if labels is not None and labels.ndim == 2 else "3d"
     return "3d"
 
 
@@ -304,12 +314,12 @@ def _truth_of_frames(source: Source, shape: tuple[int, ...]) -> NDArray[Any]:
             raise InvalidInput(msg)
         truth = source.image
     if truth.is_dir():
-        files = sorted(p for p in truth.iterdir() if ending(p) == ".png")
+        files = sorted((p for p in truth.iterdir() if ending(p) == ".png"), key=by_number)
         if len(files) != shape[0]:
             msg = f"{source.id} has {shape[0]} frames and {len(files)} label maps in {truth}."
             raise InvalidInput(msg)
-        return np.stack([read_labels(p).labels.reshape(shape[1:]) for p in files])
-    if ending(truth) == ".npz":
+        labels = np.stack([read_labels(p).labels.reshape(shape[1:]) for p in files])
+    elif ending(truth) == ".npz":
         labels = read_npz(truth).labels if truth == source.image else _gts(truth)
     else:
         labels = read_labels(truth).labels

@@ -144,8 +144,13 @@ def blank(job: Job, who: Identity) -> Measurement:
     case, protocol = job.case, job.protocol
     return Measurement(
         case.id, case.key, case.patient, case.modality, case.kind, who.name, who.key, who.words,
-        protocol.name, protocol.key, protocol.to_json(), version=version("medsegany"),
+        protocol.name, protocol.key, protocol.to_json(), version=_version(),
     )  # fmt: skip
+
+
+@cache
+def _version() -> str:
+    return version("medsegany")  # reads files
 
 
 def failed(job: Job, who: Identity, status: Status, reason: str) -> Measurement:

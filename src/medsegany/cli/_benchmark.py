@@ -11,6 +11,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
+from medsegany._validate import choice
 from medsegany.cli import _common as common
 from medsegany.cli._common import PARTIAL, NotUnderstood, err, out
 from medsegany.cli._finetune import table5
@@ -53,6 +54,10 @@ def prepare(
     ] = None,
     dataset: Annotated[str, typer.Option(help="Where the cases are from.")] = "",
     licence: Annotated[str, typer.Option(help="Of the data.")] = "",
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="One of `benchmark recipes`, which says all the rest."),
+    ] = None,
     window: common.WindowOption = None,
     paper: Annotated[
         bool, typer.Option("--paper", help="Prepare volumes as the paper's released script does.")
@@ -68,12 +73,27 @@ def prepare(
 
         medsegany benchmark prepare cases.csv -o bench/
 
+        medsegany benchmark prepare CAMUS_public/ -o bench/ --recipe camus
+
     The CSV has the columns case, modality, image, and as needed patient, kind, truth, dataset,
     licence. The exit code is 3 when cases had to be left out.
     """
     from medsegany import benchmark as bench  # noqa: PLC0415 -- keeps `medsegany --help` fast
 
-    if data.suffix.lower() == ".csv":
+    how = bench.PAPER_PREPARATION if paper else bench.Preparation()
+    how = evolve(
+        how,
+        window=common.window_of(window),
+        remove_labels=() if remove is None else tuple(common.labels_of(remove, "--remove")),
+    )
+    if recipe is not None:
+        if any((modality, labels, kind, names, patients, dataset, licence, window, paper, remove)):
+            msg = "A recipe says how a data set is prepared; only -o and --json go with --recipe."
+            raise NotUnderstood(msg)
+        choice(recipe, list(bench.RECIPES), "--recipe")
+        cases = bench.RECIPES[recipe].sources(data)
+        how = bench.RECIPES[recipe].preparation
+    elif data.suffix.lower() == ".csv":
         if modality or labels or names or patients:
             msg = "A CSV says modality, labels and patients itself; these options are for folders."
             raise NotUnderstood(msg)
@@ -92,12 +112,6 @@ def prepare(
             dataset=dataset,
             licence=licence,
         )
-    how = bench.PAPER_PREPARATION if paper else bench.Preparation()
-    how = evolve(
-        how,
-        window=common.window_of(window),
-        remove_labels=() if remove is None else tuple(common.labels_of(remove, "--remove")),
-    )
     with common.bars() as show:
         prepared = bench.prepare(cases, output, how, on_progress=show)
     for name, reason in prepared.left_out.items():
@@ -112,6 +126,22 @@ def prepare(
         out.print(table)
     if prepared.left_out:
         raise typer.Exit(PARTIAL)
+
+
+@app.command()
+def recipes(as_json: common.AsJson = False) -> None:
+    """Show the paper's public data sets: where to get them, and what `prepare --recipe` expects."""
+    from medsegany.benchmark import RECIPES  # noqa: PLC0415 -- keeps `medsegany --help` fast
+
+    if as_json:
+        shown = ("name", "title", "tables", "where", "licence", "layout")
+        common.print_json([{k: getattr(one, k) for k in shown} for one in RECIPES.values()])
+        return
+    for one in RECIPES.values():
+        numbers = ", ".join(map(str, one.tables))
+        out.print(f"[bold]{one.name}[/bold]  {one.title} (table {numbers})", highlight=False)
+        for words in (one.where, f"licence: {one.licence}", f"holds {one.layout}"):
+            out.print(f"    {words}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()

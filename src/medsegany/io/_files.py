@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -79,6 +80,12 @@ def is_folder(path: Path) -> bool:
         return path.is_dir()
     except (OSError, ValueError):
         return False
+
+
+def by_number(path: Path) -> list[tuple[int, int, str]]:
+    """Sorts files so that frame 10 comes after frame 9."""
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(1, int(p), "") if p.isdecimal() else (0, 0, p) for p in parts]
 
 
 def identity(path: Path) -> tuple[int, int]:

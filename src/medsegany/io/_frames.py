@@ -1,6 +1,5 @@
 """Videos and folders of pictures."""
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from medsegany.errors import FileError
 from medsegany.io._dicom import read_film
 from medsegany.io._dicom_header import is_dicom
-from medsegany.io._files import ending, existing, is_folder, looks_like
+from medsegany.io._files import by_number, ending, existing, is_folder, looks_like
 from medsegany.io._images import PICTURES, TIFF, count_pages, read_pixels
 from medsegany.io._lazy import LazyFrames
 from medsegany.io._npz import read_npz
@@ -44,7 +43,7 @@ def read_frames(
     if is_folder(path):
         found = sorted(
             (p for p in path.iterdir() if p.suffix.lower() in PICTURES and p.name[0] != "."),
-            key=_natural,
+            key=by_number,
         )
         if not found:
             msg = f"The folder {path} holds no pictures ({', '.join(sorted(PICTURES))})."
@@ -68,9 +67,3 @@ def read_frames(
     )
     content = looks_like(path)
     raise FileError(f"{msg} By its content it is {content}." if content else msg)
-
-
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    """So that frame 10 comes after frame 9."""
-    parts = re.split(r"(\d+)", path.name.lower())
-    return [(1, int(p), "") if p.isdecimal() else (0, 0, p) for p in parts]
