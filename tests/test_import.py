@@ -40,6 +40,18 @@ def test_the_baseline_needs_no_torch():
     assert loaded == "False"
 
 
+def test_the_benchmark_needs_no_torch_until_a_model_does():
+    loaded = python("""
+        import sys
+        import medsegany.benchmark
+        from medsegany.training import find_cases
+        before = "torch" in sys.modules
+        from medsegany.training import Recipe
+        print(before, "torch" in sys.modules)
+    """)
+    assert loaded == "False True"
+
+
 def test_help_needs_no_torch():
     loaded = python("""
         import sys

@@ -37,6 +37,10 @@ class _Batch:
     since: float = field(factory=monotonic)
 
 
+class _Died(MedSegAnyError):
+    """A worker ended while it loaded its model."""
+
+
 class Ray:
     """Ray Core actors; this machine, or the cluster that RAY_ADDRESS names.
 
@@ -58,6 +62,7 @@ class Ray:
         self._who: Identity | None = None
         self._workers: list[Any] = []
         self._starting: dict[Any, Any] = {}  # what was asked of a worker -> the worker
+        self._died = 0  # workers in a row that ended while they loaded
 
     def identity(self, model: Model | Segmenter) -> Identity:
         """See `Engine`."""
@@ -90,8 +95,7 @@ class Ray:
             ready, _ = self._ray.wait([*flying, *self._starting], timeout=self._patience(flying))
             for answer in ready:
                 if answer in self._starting:
-                    free.append(self._starting[answer])
-                    self._answer(answer)
+                    free.extend(self._up(answer))
                     continue
                 batch = flying.pop(answer)
                 try:
@@ -141,6 +145,20 @@ class Ray:
         ends = [batch.since + self._timeout_s * len(batch.jobs) for batch in flying.values()]
         return max(0.01, min(ends) - monotonic() + 0.01)
 
+    def _up(self, asked: Any) -> list[Any]:  # noqa: ANN401
+        """A further worker that has its model; none where it died while it loaded."""
+        worker = self._starting[asked]
+        try:
+            self._answer(asked)
+        except _Died:
+            self._died += 1
+            if self._died >= _TRIES:
+                raise
+            self._replace(worker)
+            return []
+        self._died = 0
+        return [worker]
+
     def _answer(self, asked: Any) -> Identity:  # noqa: ANN401
         """What a worker that was started says when its model is there."""
         del self._starting[asked]
@@ -156,7 +174,7 @@ class Ray:
             raise MedSegAnyError(msg) from error
         except self._ray.exceptions.RayError as error:
             msg = f"The worker of {model.load} died while it loaded. {error}"
-            raise MedSegAnyError(msg) from error
+            raise _Died(msg) from error
 
     def _start(self) -> None:
         """One more worker, that is of use once its model is loaded."""

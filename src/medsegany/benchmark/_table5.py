@@ -19,8 +19,7 @@ from medsegany.propagation import ByBox, ByMemory
 from medsegany.protocols import Propagation, Segmenter
 from medsegany.registry import load
 from medsegany.training import Split, TrainingCase
-from medsegany.training._about import RUN
-from medsegany.training._finetune import SPLIT
+from medsegany.training._names import RUN, SPLIT
 from medsegany.training._store import StoredCase, store, window_of
 
 # How slices are crossed, by what the table calls it. `ByBox` is what the paper's two rows are.

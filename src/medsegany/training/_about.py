@@ -11,10 +11,9 @@ from medsegany.errors import InvalidInput
 from medsegany.io._files import write_text
 from medsegany.preprocess import AnyWindow
 from medsegany.protocols import Segmenter
+from medsegany.training._names import RUN
 from medsegany.training._store import window_words
 from medsegany.training._weights import hash_of
-
-RUN = "run.json"
 
 
 @frozen

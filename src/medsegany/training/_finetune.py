@@ -25,14 +25,13 @@ from medsegany.training._cases import Split, TrainingCase, split_cases
 from medsegany.training._embeddings import StoredEmbeddings
 from medsegany.training._log import CURVES, draw_curves
 from medsegany.training._loop import Outcome, train
+from medsegany.training._names import MODEL, SPLIT
 from medsegany.training._parallel import processes
 from medsegany.training._recipe import Machine, Recipe
 from medsegany.training._source import CaseClips
 from medsegany.training._store import Counts, StoredCase, count, store
 from medsegany.training._validate import validation
 from medsegany.training._weights import BEST, between, copied
-
-MODEL, SPLIT = "model", "split.json"
 
 
 @frozen
