@@ -11,17 +11,26 @@ from medsegany.protocols import Segmenter
 def open_model(
     card: ModelCard,
     *,
-    path: Path,
+    path: Path | None,
     device: AnyDevice,
     dtype: AnyDtype,
     image_size: int | None,
     compile: bool,  # noqa: A002 -- torch's own word for it
 ) -> Segmenter:
-    """Build the official model, fill it with weights, and wrap it; see `registry.load`."""
+    """Build the official model, fill it with weights, and wrap it; see `registry.load`.
+
+    Args:
+        card: Which model.
+        path: Of the weights; None leaves it as it was made, with random ones.
+        device: See `load`, as for the others.
+        dtype: Of what is computed.
+        image_size: Of SAM 2.
+        compile: The image encoder.
+    """
     # Said before gigabytes are read.
     chosen = as_device(device)
     as_dtype(dtype, chosen)
-    state = read(path)
+    state = None if path is None else read(path)
     # Each backend imports its own package, so a broken one does not harm the others.
     if card.family == "sam2":
         from medsegany.backends.sam2 import (  # noqa: PLC0415
@@ -31,7 +40,8 @@ def open_model(
         )
 
         predictor = build_sam2(card.architecture, image_size or card.image_size)
-        fit(predictor, state, path, card)
+        if state is not None and path is not None:
+            fit(predictor, state, path, card)
         if compile:
             predictor.image_encoder.compile()
         return Sam2Segmenter(
@@ -49,7 +59,8 @@ def open_model(
     from medsegany.backends.sam1 import Sam1Segmenter  # noqa: PLC0415
 
     sam = sam_model_registry[card.architecture]()
-    fit(sam, state, path, card)
+    if state is not None and path is not None:
+        fit(sam, state, path, card)
     if compile:
         sam.image_encoder.compile()
     backend = MedSamSegmenter if card.family == "medsam" else Sam1Segmenter

@@ -43,6 +43,8 @@ class Model:
         image_size: See `load`.
         crop: See `load`.
         name: In tables; "" for the model's own.
+        untrained: Random weights, of the real size: to see that a model runs here, and what it
+            takes, before gigabytes are fetched. Its results are in no table.
     """
 
     load: str = field(converter=str)
@@ -52,9 +54,16 @@ class Model:
     image_size: int | None = None
     crop: float | Literal["auto"] | None = "auto"
     name: str = ""
+    untrained: bool = False
 
     def open(self) -> Segmenter:
         """Load it; see `medsegany.load` for what it may raise."""
+        if self.untrained:
+            from medsegany.testing.models import untrained  # noqa: PLC0415 -- needs torch
+
+            return untrained(
+                self.load, device=self.device, dtype=self.dtype, image_size=self.image_size
+            )
         if self.load == ELLIPSE:
             return EllipseSegmenter()
         return load(
@@ -82,7 +91,7 @@ class Model:
         two segmenters of one class apart. The device is no part of it: what differs between
         devices is rounding.
         """
-        name = self.name or segmenter.name
+        name = self.name or segmenter.name + (" (untrained)" if self.untrained else "")
         how = [self.dtype, self.image_size, self.crop, *_class_of(segmenter)]
         content = [*how, weights_of(segmenter) or name]
         key = sha256(json.dumps(content).encode()).hexdigest()[:16]

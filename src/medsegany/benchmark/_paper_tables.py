@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from medsegany.benchmark._protocol import Protocol
-from medsegany.benchmark._results import Measurement
+from medsegany.benchmark._results import Measurement, trained
 from medsegany.benchmark._tables import Metric, ScoreTable, tabulated
 
 _BOTH: tuple[Metric, ...] = ("dsc", "nsd")
@@ -26,6 +26,7 @@ def paper_tables(
         where the first mask came from, when `protocol` and others that differ from it in nothing
         but `init` have been measured.
     """
+    rows = trained(rows)
     mine = [row for row in rows if row.protocol == protocol]
     found: dict[str, ScoreTable] = {}
     for name, kind, title, metrics in (

@@ -16,7 +16,7 @@ from medsegany.benchmark._manifest import Manifest
 from medsegany.benchmark._paper_tables import paper_tables
 from medsegany.benchmark._pictures import Shown, best_and_worst
 from medsegany.benchmark._published import Delta, beside_paper
-from medsegany.benchmark._results import Measurement, read_results
+from medsegany.benchmark._results import Measurement, read_results, trained
 from medsegany.benchmark._tables import ScoreTable
 from medsegany.errors import InvalidInput
 from medsegany.io._files import atomically, make_folder
@@ -69,7 +69,8 @@ def report(
     results, folder = Path(results), Path(folder)
     rows = read_results(results)
     protocol = _protocol(rows, protocol)
-    mine = [row for row in rows if row.protocol == protocol]
+    here = [row for row in rows if row.protocol == protocol]
+    mine = trained(here)
     models = sorted({row.model for row in mine})
     if against and against not in models:
         msg = (
@@ -77,7 +78,7 @@ def report(
         )
         raise InvalidInput(msg)
     tables = paper_tables(rows, protocol, against=against)
-    if not tables:
+    if not tables and mine == here:
         msg = f"No case has a score under {protocol!r} yet; see `medsegany benchmark status`."
         raise InvalidInput(msg)
     make_folder(folder)
@@ -88,7 +89,7 @@ def report(
         for one in best_and_worst(mine, model, manifest, results / "masks" / model / protocol)
     ]  # fmt: skip
     page = folder / "report.html"
-    text = _page(title, mine, tables, figures, shown)
+    text = _page(title, here, tables, figures, shown)
     _write_text(page, text)
     return Report(page, tuple(written), tuple(figures.values()))
 
@@ -145,7 +146,8 @@ def _page(
     figures: Mapping[str, Path],
     shown: Sequence[Shown],
 ) -> str:
-    parts = [_section("In short", _counts(rows))]
+    learnt = trained(rows)
+    parts = [_section("In short", _counts(learnt))] if learnt else []
     parts += [
         _section(f"Table {name.removeprefix('table')}. {table.title}", _table(table))
         for name, table in tables.items()
@@ -156,6 +158,8 @@ def _page(
         parts.append(_section("The best, the median, the worst", _gallery(shown)))
     if figures:
         parts.append(_section("Figures", "".join(map(_plot, figures, figures.values()))))
+    if untrained := [row for row in rows if row.untrained and row.status == "ok"]:
+        parts.append(_section("With random weights", _costs(untrained)))
     if lost := [row for row in rows if row.status != "ok"]:
         parts.append(_section("Cases without a score", _lost(lost)))
     parts.append(_section("To repeat it", _how(rows)))
@@ -220,6 +224,20 @@ def _beside(deltas: Sequence[Delta]) -> str:
     ]  # fmt: skip
     head = ["", "", "", "first mask", "", "paper", "here", "difference", "cases here"]
     return _grid(head, lines)
+
+
+def _costs(rows: Sequence[Measurement]) -> str:
+    """What models of their real size take; what they find means nothing, and is not shown."""
+    lines = []
+    for kind, model in sorted({(row.kind, row.model) for row in rows}):
+        here = [row for row in rows if (row.kind, row.model) == (kind, model)]
+        seconds = {row.case: row.seconds for row in here}
+        gib = max(row.peak_bytes for row in here) / 2**30
+        median = f"{np.median(list(seconds.values())):.3g} s"
+        lines.append([_KINDS[kind], model, here[0].device, str(len(seconds)), median,
+                      f"{gib:.1f} GiB"])  # fmt: skip
+    words = "<p>They show that a model runs, and what it takes. They are in no table.</p>"
+    return words + _grid(["", "", "on", "cases", "a case (median)", "peak memory"], lines)
 
 
 def _plot(words: str, path: Path) -> str:

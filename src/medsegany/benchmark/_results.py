@@ -1,6 +1,8 @@
 """Results on the disk: Parquet shards that are only ever added, each written whole."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from uuid import uuid4
@@ -94,9 +96,24 @@ class Measurement:
     version: str = ""
 
     @property
+    def untrained(self) -> bool:
+        """Whether the model's weights were random."""
+        return _is_untrained(self.model_json)
+
+    @property
     def key(self) -> Key:
         """By which it is known whether a case has been measured."""
         return Key(self.case_key, self.model_key, self.protocol_key)
+
+
+@cache
+def _is_untrained(words: str) -> bool:
+    return bool(json.loads(words).get("untrained"))
+
+
+def trained(rows: Iterable[Measurement]) -> list[Measurement]:
+    """Those whose scores mean something: of models with weights that were learnt, or none."""
+    return [row for row in rows if not row.untrained]
 
 
 def write_shard(folder: Path, rows: Sequence[Measurement]) -> Path:

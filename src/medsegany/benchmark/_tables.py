@@ -14,7 +14,7 @@ import numpy as np
 from attrs import field, frozen
 
 from medsegany._validate import choice
-from medsegany.benchmark._results import Measurement
+from medsegany.benchmark._results import Measurement, trained
 from medsegany.errors import InvalidInput
 from medsegany.metrics import Comparison, Summary, compare, summarize
 
@@ -160,7 +160,8 @@ def tabulated(
     """Average rows.
 
     Args:
-        rows: Of one protocol, or of several where `line` tells them apart.
+        rows: Of one protocol, or of several where `line` tells them apart. Those of untrained
+            models are left out.
         title: Of the table.
         metrics: What cells are of.
         models: The lines, in order; None for the order of names.
@@ -172,7 +173,7 @@ def tabulated(
     """
     for metric in metrics:
         choice(metric, get_args(Metric), "metric")
-    every = list(rows)
+    every = trained(rows)
     scored = [row for row in every if row.status == "ok"]
     if not scored:
         msg = "No case has a score yet: run the benchmark first."

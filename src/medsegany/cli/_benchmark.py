@@ -3,6 +3,7 @@
 from collections import Counter
 from math import isnan
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -182,6 +183,10 @@ def run(
     again: Annotated[
         bool, typer.Option("--again", help="Try cases without a score once more.")
     ] = False,
+    untrained: Annotated[
+        bool,
+        typer.Option("--untrained", help="Random weights: to see that it runs, and what it takes."),
+    ] = False,
     image_size: common.ImageSize = None,
     crop: common.Crop = "auto",
     device: common.Device = "auto",
@@ -192,6 +197,8 @@ def run(
         medsegany benchmark run bench/ -o results/ -m nano -m classical -m ellipse
 
         medsegany benchmark run bench/ -o results/ -m sam2.1-t --protocol paper --shard 3/8
+
+        medsegany benchmark run bench/ -o trial/ -m sam1-h --untrained
 
     A case that fails, hangs or takes its process with it is noted with the reason; then the exit
     code is 3.
@@ -213,7 +220,13 @@ def run(
             for p in protocols
         ]
     models = [
-        bench.Model(word, device=device, image_size=image_size, crop=common.crop_of(crop))
+        bench.Model(
+            word,
+            device=device,
+            image_size=image_size,
+            crop=common.crop_of(crop),
+            untrained=untrained,
+        )
         for word in model
     ]
     with common.bars() as show:
@@ -253,7 +266,8 @@ def status(
     rows = _rows(results)
     cases = None if manifest is None else bench.Manifest.read(manifest)
     wrong = [row for row in rows if row.status != "ok"]
-    table = Table("model", "protocol", "cases", "objects", "without", "missing", "mean DSC")
+    table = Table("model", "protocol", "cases", "objects", "without", "missing", "s a case",
+                  "GiB", "mean DSC")  # fmt: skip
     said: list[dict[str, Any]] = []
     for model, protocol in sorted({(row.model, row.protocol) for row in rows}):
         mine = [row for row in rows if (row.model, row.protocol) == (model, protocol)]
@@ -261,13 +275,15 @@ def status(
         there = {row.case_key for row in mine}
         lost = sum(row.status != "ok" for row in mine)
         missing = None if cases is None else sum(case.key not in there for case in cases)
-        mean = sum(good) / len(good) if good else None
-        said.append(
-            {"model": model, "protocol": protocol, "cases": len(there) - lost,
-             "objects": len(good), "without": lost, "missing": missing, "mean_dsc": mean}
-        )  # fmt: skip
-        words = ["" if value is None else str(value) for value in list(said[-1].values())[:-1]]
-        table.add_row(*words, "" if mean is None else f"{mean:.3f}")
+        mean = sum(good) / len(good) if good and not mine[0].untrained else None
+        each = median({row.case: row.seconds for row in mine if row.status == "ok"}.values() or [0])
+        peak = max(row.peak_bytes for row in mine)
+        counts = {"model": model, "protocol": protocol, "cases": len(there) - lost,
+                  "objects": len(good), "without": lost, "missing": missing}  # fmt: skip
+        said.append({**counts, "seconds": each, "peak_bytes": peak, "mean_dsc": mean})
+        words = ["" if value is None else str(value) for value in counts.values()]
+        words += [f"{each:.3g}", f"{peak / 2**30:.1f}", "" if mean is None else f"{mean:.3f}"]
+        table.add_row(*words)
     if as_json:
         failures = [
             {"model": row.model, "case": row.case, "status": row.status, "reason": row.reason}

@@ -1,6 +1,7 @@
-"""Small official models with random weights: the real classes, in a second or less.
+"""Official models with random weights: small ones in a second or less, and those of real size.
 
-They segment nothing in particular. What they show is that the way through a model is right.
+They segment nothing in particular. What they show is that the way through a model is right, and
+what it takes.
 """
 
 from collections.abc import Iterator
@@ -16,9 +17,13 @@ from segment_anything.modeling import (
     TwoWayTransformer,
 )
 
+from medsegany.backends._device import AnyDevice, AnyDtype
+from medsegany.backends._open import open_model
 from medsegany.backends.sam2 import build
 from medsegany.backends.sam2._build import SAM2VideoPredictor, config
-from medsegany.cards import NANO
+from medsegany.cards import BY_NAME, NANO
+from medsegany.errors import InvalidInput, UnknownModel
+from medsegany.protocols import Segmenter
 
 
 def small_sam(seed: int = 0, *, image_size: int = 256) -> Sam:
@@ -94,6 +99,40 @@ def tiny_sam2(seed: int = 0, *, image_size: int = 256) -> SAM2VideoPredictor:
     """
     with _seeded(seed):
         return build(NANO, image_size)
+
+
+def untrained(
+    name: str,
+    seed: int = 0,
+    *,
+    device: AnyDevice = "auto",
+    dtype: AnyDtype = None,
+    image_size: int | None = None,
+) -> Segmenter:
+    """A model as `load` gives it, at its real size, with random weights: nothing is fetched.
+
+    Args:
+        name: See `load`.
+        seed: Of the weights.
+        device: See `load`.
+        dtype: See `load`.
+        image_size: See `load`.
+
+    Raises:
+        UnknownModel: There is no such model.
+        InvalidInput: It has no weights.
+    """
+    if name not in BY_NAME:
+        msg = f"There is no model {name!r} to leave untrained. Models: {', '.join(BY_NAME)}."
+        raise UnknownModel(msg)
+    card = BY_NAME[name]
+    if card.family == "classical":
+        msg = f"{name} has no weights that could be random."
+        raise InvalidInput(msg)
+    with _seeded(seed):
+        return open_model(
+            card, path=None, device=device, dtype=dtype, image_size=image_size, compile=False
+        )
 
 
 @contextmanager
