@@ -165,9 +165,9 @@ _HOMES = {
     ),
     "medsegany.backends.sam2": "Crop",
     "medsegany.benchmark": (
-        "Average Case Cell Delta Disagreement EllipseSegmenter Engine Identity Inline Job Key "
-        "Kind Manifest Measurement Metric Model Preparation Prepared Protocol Published Ran Ray "
-        "Report ScoreTable Serial Source Status Table5"
+        "Average Case Cell DataRecipe Delta Disagreement EllipseSegmenter Engine Identity Inline "
+        "Job Key Kind Manifest Measurement Metric Model Preparation Prepared Protocol Published "
+        "Ran Ray Report ScoreTable Serial Source Status Table5"
     ),
     "medsegany.errors": (
         "CheckpointError DownloadError FileError InvalidGeometry InvalidImage InvalidInput "

@@ -45,9 +45,9 @@ class Stage:
         changed: Part of the images that are.
         cut_out: Part of the images of which the surroundings of the object are shown, and not all.
         skipped: Part of the encoder's blocks that are skipped, by chance, while it learns.
+        inverted: Part of the images whose dark is bright, as another sequence might show them.
         chosen_by: Which held-out number chooses among the weights: that of images, or of clips that
             are followed.
-        inverted: Part of the images whose dark is bright, as another sequence might show them.
     """
 
     image_size: int
@@ -108,8 +108,8 @@ STAGES = {
     # The memory follows what the image encoder has become, which is not changed any more.
     6: Stage(
         192,
-        700,
-        evolve(_COMMON, batch=8, learning_rate=3e-4, frames=5, clips=1.0, train=("memory",)),
+        400,
+        evolve(_COMMON, batch=8, learning_rate=3e-4, frames=4, clips=1.0, train=("memory",)),
         chosen_by="tracked_dsc",
     ),
 }

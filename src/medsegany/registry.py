@@ -93,12 +93,7 @@ def load(
             msg = f'device is "auto", "cpu", "cuda", "cuda:1" or "mps", got {str(device)!r}.'
             raise InvalidInput(msg)
         return _opener(card.family)(card)
-    if card.family != "sam2" and image_size not in (None, card.image_size):
-        msg = f"{name} works at {card.image_size} px; image_size is an option of SAM2."
-        raise InvalidInput(msg)
-    if card.family != "sam2" and _wanted(crop) is not None:
-        msg = f"{name} looks at whole images; crop is an option of SAM2."
-        raise InvalidInput(msg)
+    card = seeing(card, image_size, crop)
     if checkpoint is not None:
         path = checkpoints.given(Path(checkpoint), card)
     elif card.path is not None and name not in BY_NAME:
@@ -106,7 +101,7 @@ def load(
     else:
         path = _weights_of(card)
     segmenter = _opener(card.family)(
-        card if crop == "auto" else evolve(card, crop=crop_times(crop)),
+        card,
         path=path,
         device=device,
         dtype=dtype,
@@ -116,6 +111,23 @@ def load(
     if card.path is None and checkpoint is None:
         checkpoints.pin(card)  # only now: half a file would be pinned, too
     return segmenter
+
+
+def seeing(
+    card: ModelCard, image_size: int | None, crop: 'float | Literal["auto"] | None'
+) -> ModelCard:
+    """A card with the crop that is asked for; see `load`.
+
+    Raises:
+        InvalidInput: The model has no such options.
+    """
+    if card.family != "sam2" and image_size not in (None, card.image_size):
+        msg = f"{card.name} works at {card.image_size} px; image_size is an option of SAM2."
+        raise InvalidInput(msg)
+    if card.family != "sam2" and _wanted(crop) is not None:
+        msg = f"{card.name} looks at whole images; crop is an option of SAM2."
+        raise InvalidInput(msg)
+    return card if crop == "auto" else evolve(card, crop=crop_times(crop))
 
 
 def _wanted(crop: object) -> object:

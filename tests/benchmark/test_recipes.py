@@ -98,9 +98,30 @@ def test_the_challenges_npz_name_their_modality(tmp_path):
     }
 
 
+def test_what_the_challenge_may_also_look_like(tmp_path):
+    """One name twice; labels apart that say no spacing; the modality in the folder's own name."""
+    flat = discs(1)[0].astype(np.uint8)
+    stack = np.stack([flat] * 3)
+    for part in ("a", "b"):
+        write_case(tmp_path / "CT" / part, "lesion", flat)
+    images = tmp_path / "CT" / "c" / "imgs"
+    images.mkdir(parents=True)
+    np.savez(images / "3D_1.npz", imgs=shown(stack > 0), spacing=(1.0, 1.0, 3.0))
+    (images.parent / "gts").mkdir()
+    np.savez(images.parent / "gts" / "3D_1.npz", gts=stack)
+    manifest = prepared("cvpr24", tmp_path / "CT")
+    assert {case.id: (case.modality, case.spacing_mm) for case in manifest} == {
+        "a-lesion": ("CT", None),
+        "b-lesion": ("CT", None),
+        "3D_1": ("CT", (3, 1, 1)),
+    }
+
+
 def test_a_folder_of_something_else_is_told_what_it_should_hold(tmp_path):
     with pytest.raises(FileError, match=r"patient0001_2CH_half_sequence\.nii\.gz"):
         RECIPES["camus"].sources(tmp_path)
+    with pytest.raises(FileError, match=r"FLARE22, which has images/FLARE22"):
+        RECIPES["flare22"].sources(tmp_path)
     with pytest.raises(FileError, match="There is no folder .* https://"):
         RECIPES["sun-seg"].sources(tmp_path / "nowhere")
     write_case(tmp_path, "heart", discs(1)[0].astype(np.uint8))

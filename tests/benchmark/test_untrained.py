@@ -46,6 +46,19 @@ def test_the_weights_are_those_of_their_seed():
     assert keys != {Model("nano", image_size=64).identity(untrained("nano", 1, image_size=64)).key}
 
 
+def test_a_trial_is_compared_with_nothing(results):
+    trial = [row for row in read_results(results) if row.untrained]
+    with pytest.raises(InvalidInput, match="No case has a score"):
+        tabulated(trial, "Trial")
+
+
+def test_options_that_a_model_does_not_have_are_refused():
+    with pytest.raises(InvalidInput, match="either untrained or has the weights"):
+        Model("nano", checkpoint="mine.pt", untrained=True).open()
+    with pytest.raises(InvalidInput, match="image_size is an option of SAM2"):
+        Model("sam1-b", image_size=512, untrained=True).open()
+
+
 def test_what_has_no_weights_cannot_be_untrained():
     with pytest.raises(InvalidInput, match="classical has no weights"):
         untrained("classical")

@@ -5,6 +5,7 @@ import json
 import pytest
 from attrs import evolve
 
+from medsegany import training
 from medsegany.training import PAPER, RELEASED, BoxJitter, Loss, Machine, Recipe
 
 
@@ -74,3 +75,10 @@ def test_a_machine_has_two_precisions():
     """float16 needs a scaled loss, which is not offered."""
     with pytest.raises(ValueError, match="precision is one of 'float32', 'bfloat16'"):
         Machine(precision="float16")
+
+
+def test_every_name_of_the_package_is_there():
+    """Those that need torch, too, which are imported when they are asked for."""
+    assert all(hasattr(training, name) for name in training.__all__)
+    with pytest.raises(AttributeError, match="Recip"):
+        training.Recip  # noqa: B018 -- it is what is asked

@@ -7,6 +7,7 @@ training.Recipe(train=["encoder"])  # error
 training.Recipe(prompts={"scribble": 1.0})  # error
 training.finetune("sam2.1-t", "dataset", "run")  # error
 training.Loss(at="output")  # error
+training.Recip()  # error
 
 
 class Mine:

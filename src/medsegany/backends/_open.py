@@ -22,15 +22,15 @@ def open_model(
     Args:
         card: Which model.
         path: Of the weights; None leaves it as it was made, with random ones.
-        device: See `load`, as for the others.
-        dtype: Of what is computed.
-        image_size: Of SAM 2.
-        compile: The image encoder.
+        device: See `load`.
+        dtype: See `load`.
+        image_size: See `load`.
+        compile: See `load`.
     """
     # Said before gigabytes are read.
     chosen = as_device(device)
     as_dtype(dtype, chosen)
-    state = None if path is None else read(path)
+    state = {} if path is None else read(path)
     # Each backend imports its own package, so a broken one does not harm the others.
     if card.family == "sam2":
         from medsegany.backends.sam2 import (  # noqa: PLC0415
@@ -40,7 +40,7 @@ def open_model(
         )
 
         predictor = build_sam2(card.architecture, image_size or card.image_size)
-        if state is not None and path is not None:
+        if path is not None:
             fit(predictor, state, path, card)
         if compile:
             predictor.image_encoder.compile()
@@ -59,7 +59,7 @@ def open_model(
     from medsegany.backends.sam1 import Sam1Segmenter  # noqa: PLC0415
 
     sam = sam_model_registry[card.architecture]()
-    if state is not None and path is not None:
+    if path is not None:
         fit(sam, state, path, card)
     if compile:
         sam.image_encoder.compile()

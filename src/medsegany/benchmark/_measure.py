@@ -17,6 +17,8 @@ from medsegany.prompts import Box, Placed, prompt_slice
 from medsegany.protocols import Segmenter
 from medsegany.types import Labels, Mask
 
+_TOGETHER = 32  # objects of an image in one call: each has logits of its size until it ends
+
 
 @frozen(eq=False)
 class Opened:
@@ -152,7 +154,11 @@ def _image(
     what: Opened, objects: list[Asked], segmenter: Segmenter, protocol: Protocol, _: object
 ) -> dict[int, Mask]:
     embedded = segmenter.embed(what.image)  # once, however many objects
-    masks = dict(embedded.segment({one.label: one.box for one in objects}).masks)
+    masks: dict[int, Mask] = {}
+    for begin in range(0, len(objects), _TOGETHER):
+        some = objects[begin : begin + _TOGETHER]
+        found = embedded.segment({one.label: one.box for one in some}).masks
+        masks |= {one.label: found[one.label] for one in some}
     if protocol.overlap == "last":
         drawn = np.zeros(what.truth.shape, np.int64)
         for label, mask in masks.items():

@@ -59,10 +59,17 @@ class Model:
     def open(self) -> Segmenter:
         """Load it; see `medsegany.load` for what it may raise."""
         if self.untrained:
+            if self.checkpoint is not None:
+                msg = f"{self.load} is either untrained or has the weights of {self.checkpoint}."
+                raise InvalidInput(msg)
             from medsegany.testing.models import untrained  # noqa: PLC0415 -- needs torch
 
             return untrained(
-                self.load, device=self.device, dtype=self.dtype, image_size=self.image_size
+                self.load,
+                device=self.device,
+                dtype=self.dtype,
+                image_size=self.image_size,
+                crop=self.crop,
             )
         if self.load == ELLIPSE:
             return EllipseSegmenter()
@@ -91,7 +98,7 @@ class Model:
         two segmenters of one class apart. The device is no part of it: what differs between
         devices is rounding.
         """
-        name = self.name or segmenter.name + (" (untrained)" if self.untrained else "")
+        name = (self.name or segmenter.name) + (" (untrained)" if self.untrained else "")
         how = [self.dtype, self.image_size, self.crop, *_class_of(segmenter)]
         content = [*how, weights_of(segmenter) or name]
         key = sha256(json.dumps(content).encode()).hexdigest()[:16]

@@ -71,8 +71,9 @@ class Ray:
             self._let_go()
             self._model = model
             self._start()
-            (asked,) = self._starting
-            self._who = self._answer(asked)
+            while self._who is None:
+                (asked,) = self._starting
+                self._up(asked)
         return self._who
 
     def measure(
@@ -146,10 +147,10 @@ class Ray:
         return max(0.01, min(ends) - monotonic() + 0.01)
 
     def _up(self, asked: Any) -> list[Any]:  # noqa: ANN401
-        """A further worker that has its model; none where it died while it loaded."""
+        """A worker that has its model; none where it died while it loaded, and another starts."""
         worker = self._starting[asked]
         try:
-            self._answer(asked)
+            self._who = self._answer(asked)
         except _Died:
             self._died += 1
             if self._died >= _TRIES:
@@ -201,6 +202,7 @@ class Ray:
         for worker in self._workers:
             self._ray.kill(worker)
         self._workers, self._starting, self._model, self._who = [], {}, None, None
+        self._died = 0
 
 
 class _Holder:
@@ -221,6 +223,6 @@ class _Holder:
         """The rows of every job, in order."""
         who = self.identity()
         assert self._open is not None
-        station = Station(self._open[0], who, self._model.device)
+        station = Station(self._open[0], who)
         found = station.measure([Job.from_json(text) for text in jobs])
         return [[asdict(row) for row in rows] for _, rows in found]

@@ -1,6 +1,7 @@
 """The paper's public data sets: where each is to be had, and how its folder becomes cases."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class DataRecipe:
         where: The page that it is to be had from; most ask for a registration.
         licence: As far as it can be said here; the page says what you may do.
         layout: How its folder has to look, unpacked and otherwise untouched.
+        find: Finds the cases in a folder.
         labels: Label -> name.
         preparation: As the paper's released scripts prepare it.
     """
@@ -77,23 +79,29 @@ _MODALITIES = {
 
 def _challenge(recipe: DataRecipe, folder: Path) -> Iterator[Source]:
     """Files with their own labels, or with those of the npz of that name in `gts`."""
-    for path in sorted(folder.rglob("*.npz")):
-        if path.parent.name == "gts":
-            continue
+    files = [path for path in sorted(folder.rglob("[!.]*.npz")) if path.parent.name != "gts"]
+    names = Counter(map(stem, files))
+    for path in files:
         beside = path.parent.parent / "gts" / path.name
-        words = [*path.relative_to(folder).parent.parts, *stem(path).split("_")]
+        inside = path.relative_to(folder).parent.parts
+        words = [*inside, *stem(path).split("_"), folder.resolve().name]
         spelt = [word.lower().replace("-", "") for word in words]
         modality = next((_MODALITIES[word] for word in spelt if word in _MODALITIES), None)
         if modality is None:
             msg = f"Neither {path.name} nor its folder names a modality, as 2DBox_MR_0001.npz does."
             raise InvalidInput(msg)
-        yield Source(stem(path), stem(path), modality, path, beside if beside.exists() else None,
+        # One name in two folders: they are told apart.
+        name = stem(path) if names[stem(path)] == 1 else "-".join([*inside, stem(path)])
+        yield Source(name, name, modality, path, beside if beside.exists() else None,
                      dataset=recipe.title, licence=recipe.licence)  # fmt: skip
 
 
 def _flare22(recipe: DataRecipe, folder: Path) -> Iterator[Source]:
-    for one in sources(folder, "CT", kind="3d", names=recipe.labels):
-        yield evolve(one, dataset=recipe.title, licence=recipe.licence)
+    for images in folder.glob("**/images"):
+        labels = images.with_name("labels")
+        if is_folder(labels):
+            yield from sources(images, "CT", labels=labels, kind="3d", names=recipe.labels,
+                               dataset=recipe.title, licence=recipe.licence)  # fmt: skip
 
 
 def _camus(recipe: DataRecipe, folder: Path) -> Iterator[Source]:

@@ -73,9 +73,8 @@ def report(
     mine = trained(here)
     models = sorted({row.model for row in mine})
     if against and against not in models:
-        msg = (
-            f"against={against!r} has no results under {protocol!r}; there is {', '.join(models)}."
-        )
+        there = ", ".join(models) or "nothing"
+        msg = f"against={against!r} has no results under {protocol!r}; there is {there}."
         raise InvalidInput(msg)
     tables = paper_tables(rows, protocol, against=against)
     if not tables and mine == here:

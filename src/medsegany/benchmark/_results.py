@@ -112,7 +112,7 @@ def _is_untrained(words: str) -> bool:
 
 
 def trained(rows: Iterable[Measurement]) -> list[Measurement]:
-    """Those whose scores mean something: of models with weights that were learnt, or none."""
+    """Those whose scores mean something: of models that were trained, or have no weights."""
     return [row for row in rows if not row.untrained]
 
 

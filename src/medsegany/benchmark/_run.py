@@ -10,7 +10,7 @@ from attrs import define, frozen
 from medsegany.benchmark._manifest import Manifest
 from medsegany.benchmark._model import Identity, Model
 from medsegany.benchmark._protocol import CLEAN, Protocol, protocol_of
-from medsegany.benchmark._results import Key, Measurement, Status, done, write_shard
+from medsegany.benchmark._results import Key, Measurement, Status, done, trained, write_shard
 from medsegany.benchmark._station import Job, Station
 from medsegany.errors import InvalidInput
 from medsegany.progress import OnProgress, Progress, no_progress
@@ -54,8 +54,7 @@ class Inline:
     ) -> Iterator[tuple[Job, list[Measurement]]]:
         """See `Engine`."""
         segmenter, who = self._opened(model)
-        device = model.device if isinstance(model, Model) else "auto"
-        yield from Station(segmenter, who, device).measure(jobs)
+        yield from Station(segmenter, who).measure(jobs)
 
     def _opened(self, model: Model | Segmenter) -> tuple[Segmenter, Identity]:
         if self._open is None or self._open[0] is not model:
@@ -153,7 +152,7 @@ class _Mean:
     count: int = 0
 
     def add(self, rows: list[Measurement]) -> None:
-        scores = [row.dsc for row in rows if row.status == "ok"]
+        scores = [row.dsc for row in trained(rows) if row.status == "ok"]
         self.total, self.count = self.total + sum(scores), self.count + len(scores)
 
     @property

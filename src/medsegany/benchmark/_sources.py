@@ -272,9 +272,13 @@ def _read(source: Source, preparation: Preparation) -> tuple[Kind, Volume, NDArr
         labels = read_labels(source.truth, like=picture).labels
         return "2d", _stack(picture[None]), labels.reshape(1, *picture.shape[:2])
     volume = read_volume(path, window="raw")
-    if source.truth is not None:
+    if source.truth is not None and ending(path) == ending(source.truth) == ".npz":
+        found = _gts(source.truth)  # without a spacing of its own, perhaps
+        found = found[None] if found is not None and found.ndim == 2 else found
+    elif source.truth is not None:
         return kind, volume, read_labels(source.truth, like=volume).labels
-    found = read_npz(path).labels if ending(path) == ".npz" else None
+    else:
+        found = read_npz(path).labels if ending(path) == ".npz" else None
     if found is None:
         msg = f"{source.id} has no reference: name its label map."
         raise InvalidInput(msg)
@@ -308,13 +312,16 @@ def _stack(frames: NDArray[np.uint8]) -> Volume:
 
 def _truth_of_frames(source: Source, shape: tuple[int, ...]) -> NDArray[Any]:
     truth = source.truth
+    labels: NDArray[Any] | None
     if truth is None:
         if ending(source.image) != ".npz":
             msg = f"{source.id} has no reference: name an npz, or a folder of pictures."
             raise InvalidInput(msg)
         truth = source.image
     if truth.is_dir():
-        files = sorted((p for p in truth.iterdir() if ending(p) == ".png"), key=by_number)
+        files = sorted(
+            (p for p in truth.iterdir() if ending(p) == ".png" and p.name[0] != "."), key=by_number
+        )
         if len(files) != shape[0]:
             msg = f"{source.id} has {shape[0]} frames and {len(files)} label maps in {truth}."
             raise InvalidInput(msg)

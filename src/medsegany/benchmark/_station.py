@@ -63,13 +63,16 @@ class Station:
 
     Args:
         segmenter: The model.
-        who: What results call it.
-        device: For initializers: models that a protocol names beside this one.
+        who: What results call it. Models that a protocol names beside this one, initializers, are
+            on its device, and untrained where it is.
     """
 
-    def __init__(self, segmenter: Segmenter, who: Identity, device: str = "auto") -> None:
+    def __init__(self, segmenter: Segmenter, who: Identity) -> None:
         self._segmenter, self._who = segmenter, who
-        self._initializers = cache(lambda name: Model(name, device=device).open())
+        asked = Model.from_json(who.words)
+        self._initializers = cache(
+            lambda name: Model(name, device=asked.device, untrained=asked.untrained).open()
+        )
 
     def measure(
         self, jobs: Iterable[Job], on_begin: Callable[[Job], object] = lambda _: None
@@ -113,8 +116,9 @@ class Station:
     def _rows(self, job: Job, what: Opened, found: Found) -> list[Measurement]:
         if job.masks is not None:
             write_masks(job, found)
-        plain = evolve(blank(job, self._who), seconds=found.seconds, peak_bytes=peak(),
-                       device=str(getattr(self._segmenter, "device", "cpu")))  # fmt: skip
+        device = str(getattr(self._segmenter, "device", "cpu"))
+        plain = evolve(blank(job, self._who), seconds=found.seconds, peak_bytes=peak(device),
+                       device=device)  # fmt: skip
         return [
             evolve(
                 plain,
@@ -173,11 +177,11 @@ def _save(path: Path, arrays: dict[str, Mask]) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def peak() -> int:
-    """The most bytes that were held: by the GPU where torch uses one, else by this process."""
+def peak(device: str) -> int:
+    """The most bytes that were held so far: on a GPU by torch, else by this process."""
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated())
+    if torch is not None and device.startswith("cuda"):
+        return int(torch.cuda.max_memory_allocated(device))
     try:
         import resource  # noqa: PLC0415 -- Windows has none
     except ImportError:

@@ -33,7 +33,7 @@ def main() -> None:
         say(kind="unusable", error=type(error).__name__, reason=str(error))
         return
     say(kind="ready", who=asdict(who))
-    station = Station(segmenter, who, model.device)
+    station = Station(segmenter, who)
     for job, rows in station.measure(
         _jobs(sys.stdin), lambda job: say(kind="begun", case=job.case.id, protocol=job.protocol.key)
     ):

@@ -347,11 +347,12 @@ def compare(
     """Is one model better than another, on the same cases? Paired, by patients."""
     from medsegany import benchmark as bench  # noqa: PLC0415 -- keeps `medsegany --help` fast
 
-    rows = [row for row in _rows(results) if row.protocol == protocol]
+    rows = [row for row in _rows(results) if row.protocol == protocol and not row.untrained]
     known = sorted({row.model for row in rows})
     for name in (one, other):
         if name not in known:
-            msg = f"{name!r} has no results under {protocol!r}; there is {', '.join(known)}."
+            there = ", ".join(known) or "nothing"
+            msg = f"{name!r} has no scores under {protocol!r}; there is {there}."
             raise NotUnderstood(msg)
     table = bench.tabulated(
         [row for row in rows if row.model in {one, other}],

@@ -2,7 +2,7 @@
 
 `SegmenterContract` is a suite to inherit from (it needs pytest); `FakeSegmenter` is a model whose
 answers can be predicted by hand; `phantoms` makes images whose truth is known; `models` makes
-small official models with random weights.
+official models with random weights.
 """
 
 from typing import TYPE_CHECKING

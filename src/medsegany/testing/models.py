@@ -7,6 +7,7 @@ what it takes.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Literal
 
 import torch
 from segment_anything.modeling import (
@@ -24,6 +25,7 @@ from medsegany.backends.sam2._build import SAM2VideoPredictor, config
 from medsegany.cards import BY_NAME, NANO
 from medsegany.errors import InvalidInput, UnknownModel
 from medsegany.protocols import Segmenter
+from medsegany.registry import seeing
 
 
 def small_sam(seed: int = 0, *, image_size: int = 256) -> Sam:
@@ -108,6 +110,7 @@ def untrained(
     device: AnyDevice = "auto",
     dtype: AnyDtype = None,
     image_size: int | None = None,
+    crop: float | Literal["auto"] | None = "auto",
 ) -> Segmenter:
     """A model as `load` gives it, at its real size, with random weights: nothing is fetched.
 
@@ -117,10 +120,11 @@ def untrained(
         device: See `load`.
         dtype: See `load`.
         image_size: See `load`.
+        crop: See `load`.
 
     Raises:
         UnknownModel: There is no such model.
-        InvalidInput: It has no weights.
+        InvalidInput: It has no weights, or no such option.
     """
     if name not in BY_NAME:
         msg = f"There is no model {name!r} to leave untrained. Models: {', '.join(BY_NAME)}."
@@ -129,6 +133,7 @@ def untrained(
     if card.family == "classical":
         msg = f"{name} has no weights that could be random."
         raise InvalidInput(msg)
+    card = seeing(card, image_size, crop)
     with _seeded(seed):
         return open_model(
             card, path=None, device=device, dtype=dtype, image_size=image_size, compile=False

@@ -69,10 +69,11 @@ _WITH_TORCH = {
     "train": "_loop",
 }
 
+if not TYPE_CHECKING:  # to a type checker any name would be there
 
-def __getattr__(name: str) -> object:
-    """What needs torch."""
-    if name in _WITH_TORCH:
-        return getattr(import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+    def __getattr__(name: str) -> object:
+        """What needs torch."""
+        if name in _WITH_TORCH:
+            return getattr(import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
