@@ -81,10 +81,6 @@ def _scene(rng: np.random.Generator, size: int, frames: int) -> Clip:
         )
         inner = np.where(hollow, inner + rng.normal(0, 0.3), inner)
     picture = np.where(masks, inner, picture)
-    if rng.random() < 0.6:  # what a wall encloses, as a ventricle does blood, is not part of it
-        enclosed = np.stack([ndimage.binary_fill_holes(mask) & ~mask for mask in masks])
-        lumen = level + rng.normal(0, 0.4) + _texture(rng, size, rng.uniform(0, 0.08))
-        picture = np.where(enclosed, lumen, picture)
     if rng.random() < 0.15:  # few pixels, made larger
         picture = _coarse(picture, rng.uniform(0.15, 0.5))
     return Clip(_imaged(rng, picture.astype(np.float32)), masks, "synthetic")
@@ -149,7 +145,7 @@ _Shape = Callable[[float, NDArray[np.float64], float], NDArray[np.bool_]]
 
 
 def _object(rng: np.random.Generator, size: int) -> _Shape:
-    kind = rng.choice(("blob", "blob", "blob", "lobes", "ring", "ring", "tube", "patch"))
+    kind = rng.choice(("blob", "blob", "blob", "lobes", "ring", "tube", "patch"))
     centre = rng.uniform(0.2, 0.8, 2) * size
     # Most things are small: sizes are spread evenly over their logarithm.
     radius = float(np.exp(rng.uniform(np.log(0.03), np.log(0.38)))) * size
@@ -160,7 +156,7 @@ def _object(rng: np.random.Generator, size: int) -> _Shape:
     pieces = 1 if kind != "lobes" else int(rng.integers(2, 4))
     parts = [_blob(rng, size, radius / np.sqrt(pieces)) for _ in range(pieces)]
     offsets = rng.normal(0, 0.7 * radius, (pieces, 2)) * (pieces > 1)
-    inner = rng.uniform(0.35, 0.8) if kind == "ring" and radius > 6 else 0.0
+    inner = rng.uniform(0.35, 0.75) if kind == "ring" and radius > 6 else 0.0
 
     def draw(t: float, moves: NDArray[np.float64], grows: float) -> NDArray[np.bool_]:
         at, factor = centre + t * moves, float(np.exp(grows * t))
