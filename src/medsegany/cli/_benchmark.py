@@ -291,6 +291,7 @@ def status(
         ]
         common.print_json({"runs": said, "without": failures})
         return
+    table.columns[0].no_wrap = True  # a name that is cut is no name
     out.print(table)
     for row in wrong:
         out.print(
