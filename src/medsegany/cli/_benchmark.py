@@ -353,7 +353,7 @@ def compare(
     for name in (one, other):
         if name not in known:
             there = ", ".join(known) or "nothing"
-            msg = f"{name!r} has no scores under {protocol!r}; there is {there}."
+            msg = f"{name!r} has no results under {protocol!r}; there is {there}."
             raise NotUnderstood(msg)
     table = bench.tabulated(
         [row for row in rows if row.model in {one, other}],
