@@ -59,6 +59,18 @@ def test_pictures_with_label_maps(tmp_path):
     assert ((arrays["gts"] == 3) == mask).all()
 
 
+@pytest.mark.parametrize(("names", "label"), [(None, 1), ({1: "polyp"}, 1), ({255: "polyp"}, 255)])
+def test_a_picture_with_a_mask_of_255_has_one_object(tmp_path, names, label):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    mask = discs(1)[0]
+    Pillow.fromarray(shown(mask)).save(tmp_path / "images" / "a.png")
+    Pillow.fromarray(mask.astype(np.uint8) * 255).save(tmp_path / "masks" / "a.png")
+    case, arrays = of(sources(tmp_path, "Endoscopy", names=names), tmp_path / "out")
+    assert dict(case.labels) == {label: "polyp" if names else ""}
+    assert set(np.unique(arrays["gts"])) == {0, label}
+
+
 def test_nifti_gets_its_window_and_keeps_its_spacing(tmp_path):
     (tmp_path / "imagesTr").mkdir()
     (tmp_path / "labelsTr").mkdir()

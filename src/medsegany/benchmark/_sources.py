@@ -269,7 +269,7 @@ def _read(source: Source, preparation: Preparation) -> tuple[Kind, Volume, NDArr
         if source.truth is None:
             msg = f"{source.id} has no reference: name its label map."
             raise InvalidInput(msg)
-        labels = read_labels(source.truth, like=picture).labels
+        labels = _first_label(read_labels(source.truth, like=picture).labels, source)
         return "2d", _stack(picture[None]), labels.reshape(1, *picture.shape[:2])
     volume = read_volume(path, window="raw")
     if source.truth is not None and ending(path) == ending(source.truth) == ".npz":
@@ -333,8 +333,14 @@ def _truth_of_frames(source: Source, shape: tuple[int, ...]) -> NDArray[Any]:
     if labels is None:
         msg = f"{truth} holds no 'gts'."
         raise FileError(msg)
-    # Masks of films are often 0 and 255 (SUN-SEG): one object.
-    return np.where(labels == 255, 1, labels) if set(np.unique(labels)) <= {0, 255} else labels
+    return _first_label(labels, source)
+
+
+def _first_label(labels: NDArray[Any], source: Source) -> NDArray[Any]:
+    """Masks of pictures and films are often 0 and 255: one object, the first."""
+    if 255 in source.labels or not set(np.unique(labels)) <= {0, 255}:
+        return labels
+    return np.where(labels == 255, 1, labels)
 
 
 def _gts(path: Path) -> NDArray[Any] | None:
