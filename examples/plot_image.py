@@ -45,7 +45,7 @@ print(found.mask.shape, found.mask.dtype, f"{found.mask.sum():,} pixels")
 
 # %%
 # The mask lies on the image as given: same height, same width. The score is the overlap with the
-# truth (IoU) that the model expects of it, from 0 to 1. The model is ``nano``, the small SAM 2 that
+# truth (IoU) that the model expects of it, about 0 to 1. The model is ``nano``, the small SAM 2 that
 # comes along; ``load("sam2.1-t")`` and its like take the same prompts.
 
 blue = "#0b4f8a"  # shows on red and on yellow
@@ -64,8 +64,9 @@ for axes in (whole, near):
 # How tight must the box be?
 # --------------------------
 #
-# The image is encoded once with ``embed`` and prompted three times. This is the way to go wherever
-# one image gets several prompts: with SAM the encoding is most of the work.
+# ``embed`` takes the image once, and it is prompted three times. This is the way to go wherever one
+# image gets several prompts: SAM encodes the image once then, which is most of its work. (``nano``
+# looks at the surroundings of each object instead, and encodes those.)
 #
 # A box says where the object ends, and models believe it. Here the second and third box are 30 and
 # 60 pixels larger on every side.

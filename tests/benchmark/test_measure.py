@@ -130,5 +130,18 @@ def test_a_file_of_another_size_is_not_the_case(tmp_path):
     manifest = manifest_of(tmp_path)
     case = manifest.cases[0]
     np.savez(manifest.path(case), imgs=discs(1)[0], gts=np.zeros((3, 3), np.uint8))
-    with pytest.raises(FileError, match="labels of shape"):
+    with pytest.raises(FileError, match="not the file that the manifest knows"):
         opened(case, manifest.path(case))
+
+
+def test_a_volume_of_one_slice_has_a_border_and_no_faces(tmp_path):
+    mask = discs(1)[0]
+    path = write_case(tmp_path, "flat", mask[None].astype(np.uint8), spacing=(1.0, 1.0, 5.0))
+    manifest = prepare([Source("flat", "p", "CT", path, kind="3d")], tmp_path / "out").manifest
+    (case,) = manifest
+    what = opened(case, manifest.path(case))
+    wide = {1: np.roll(mask, 4, axis=1)[None]}
+    found = evolve(segmented(what, EllipseSegmenter(), CLEAN), masks=wide)
+    (score,) = scored(what, found, CLEAN)
+    assert score.nsd == float(nsd(wide[1][0], mask, spacing_mm=(1, 1), tolerance_mm=2))
+    assert score.nsd < 0.7

@@ -1,22 +1,29 @@
 import numpy as np
 import pytest
+import torch
 from attrs import evolve
-from benchmark_makers import evil_manifest, install_evil, manifest_of
+from benchmark_makers import evil_manifest, install_evil, manifest_of, write_case
 
 from medsegany.benchmark import (
     CLEAN,
     PAPER,
+    EllipseSegmenter,
     Inline,
     Manifest,
     Model,
     Protocol,
     Serial,
+    Source,
+    corrected,
+    prepare,
     read_results,
     run,
 )
+from medsegany.benchmark._model import device_of
 from medsegany.benchmark._results import write_shard
 from medsegany.errors import FileError, InvalidInput, UnknownModel
 from medsegany.metrics import dsc
+from medsegany.testing import phantoms
 from medsegany.testing.fakes import FakeSegmenter
 
 
@@ -126,6 +133,21 @@ def test_one_that_hangs_or_kills_takes_nothing_with_it(tmp_path, monkeypatch):
     assert "exit code 9" in killed.reason
 
 
+def test_who_dies_late_is_not_held_against_the_next(tmp_path, monkeypatch):
+    install_evil(tmp_path / "package", monkeypatch)
+    monkeypatch.setenv("EVIL_FILE", str(tmp_path / "died"))
+    cases = []
+    for n, brightness in enumerate((254, 250, 200)):  # the first kills while the second is seen
+        mask = phantoms.disc((32, 32), (16, 16), 5 + n)
+        image = np.where(mask, brightness, 20).astype(np.uint8)
+        path = write_case(tmp_path / "source", f"case-{n}", mask.astype(np.uint8), image)
+        cases.append(Source(f"case-{n}", f"patient-{n}", "CT", path))
+    manifest = prepare(cases, tmp_path / "data").manifest
+    ran = run(manifest, ["evil"], tmp_path / "out", engine=Serial())
+    assert (tmp_path / "died").exists()
+    assert (ran.measured, ran.without) == (3, {})
+
+
 def test_progress_tells_the_mean_so_far(manifest, tmp_path):
     told = []
     run(manifest, ["ellipse"], tmp_path, on_progress=told.append)
@@ -144,6 +166,64 @@ def test_a_wrong_question_is_refused_before_anything_runs(manifest, tmp_path):
     with pytest.raises(InvalidInput, match="an object of this process"):
         run(manifest, [FakeSegmenter()], tmp_path, engine=Serial())
     assert not (tmp_path / "rows").exists()
+
+
+@pytest.mark.parametrize("engine", [None, Serial()])
+def test_what_is_asked_for_twice_is_measured_once(manifest, tmp_path, engine):
+    twice = evolve(CLEAN, name="clean")
+    ran = run(manifest, ["ellipse"] * 2, tmp_path, protocols=[CLEAN, twice], engine=engine)
+    assert (ran.measured, ran.skipped) == (4, 4)
+    assert len(read_results(tmp_path)) == 5
+
+
+def test_rows_that_stand_twice_in_a_shard_count_once(manifest, tmp_path):
+    run(manifest, ["ellipse"], tmp_path / "once")
+    rows = read_results(tmp_path / "once")
+    write_shard(tmp_path / "twice", [*rows, *rows])
+    assert read_results(tmp_path / "twice") == rows
+
+
+def test_a_name_stands_for_one_thing(manifest, tmp_path):
+    class Other(FakeSegmenter):
+        pass
+
+    run(manifest, [FakeSegmenter()], tmp_path)
+    with pytest.raises(InvalidInput, match="results of another 'fake', of other weights or code"):
+        run(manifest, [Other()], tmp_path)
+    with pytest.raises(InvalidInput, match="Two protocols are called 'clean', and differ"):
+        run(manifest, [FakeSegmenter()], tmp_path, protocols=[evolve(CLEAN, seed=3)])
+    with pytest.raises(InvalidInput, match="Two models are called 'nano', and are loaded other"):
+        run(manifest, [Model("nano"), Model("nano", crop=None)], tmp_path / "new")
+    cases = [evolve(case, spacing_mm=(2.0,) * len(case.shape)) for case in manifest]
+    with pytest.raises(InvalidInput, match="results of another case 'flat-1'"):
+        run(Manifest(cases, manifest.folder), [FakeSegmenter()], tmp_path)
+    assert len(read_results(tmp_path)) == 5
+    assert not (tmp_path / "new" / "rows").exists()
+
+
+def test_one_model_has_one_name(manifest, tmp_path):
+    run(manifest, [Model("nano", name="a")], tmp_path)
+    with pytest.raises(InvalidInput, match="'b' is measured already, as 'a'"):
+        run(manifest, [Model("nano", name="b")], tmp_path)
+
+
+def test_corrected_patients_count_without_a_new_run(manifest, tmp_path):
+    run(manifest, ["ellipse"], tmp_path)
+    cases = [evolve(case, patient="anna", modality="X") for case in manifest]
+    now = Manifest(cases, manifest.folder)
+    with pytest.warns(UserWarning, match="4 cases, such as 'flat-1', have another patient"):
+        assert run(now, ["ellipse"], tmp_path).measured == 0
+    rows = corrected(read_results(tmp_path), now)
+    assert {(row.patient, row.modality) for row in rows} == {("anna", "X")}
+    assert corrected(rows, manifest) == read_results(tmp_path)
+
+
+def test_rows_say_where_the_weights_were():
+    class OnAnotherDevice:
+        upstream = torch.nn.Linear(2, 2, device="meta")
+
+    assert device_of(OnAnotherDevice()) == "meta"
+    assert device_of(EllipseSegmenter()) == "cpu"
 
 
 def test_a_score_takes_the_place_of_a_failure(manifest, tmp_path):

@@ -8,6 +8,7 @@ from PIL import Image as Pillow
 
 from medsegany import Volume, io
 from medsegany.benchmark import (
+    PAPER_PREPARATION,
     Manifest,
     Preparation,
     Source,
@@ -117,12 +118,44 @@ def test_a_table_names_everything(tmp_path):
         ("case,image\nx,x.npz\n", "needs the columns case, modality and image; it has case, image"),
         ("", "it has no line"),
         ("case,modality,image,patent\nx,CT,x.npz,p\n", "has a column 'patent'"),
+        ("case,modality,image\nx,CT,x.npz\ny,CT,\n", "line 3: image is empty"),
+        ("case,modality,image\nx,CT,x.npz,p\n", "line 2: it has more fields than"),
     ],
 )
 def test_a_wrong_table_is_named(tmp_path, text, said):
     (tmp_path / "cases.csv").write_text(text)
     with pytest.raises(FileError, match=said):
         read_sources(tmp_path / "cases.csv")
+
+
+def test_lines_that_a_spreadsheet_left_are_no_cases(tmp_path):
+    (tmp_path / "cases.csv").write_text("case,modality,image\nx,CT,x.npz\n,,\n")
+    assert [source.id for source in read_sources(tmp_path / "cases.csv")] == ["x"]
+
+
+@pytest.mark.parametrize("name", ["sub-01/ses-1", "a:b", "", ".hidden", "x ", "caf\udce9", "a\n"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
+    with pytest.raises(InvalidInput, match="A case becomes a file"):
+        Source(name, "p", "CT", tmp_path / "x.npz")
+
+
+def test_names_that_differ_in_case_alone_are_one_file_somewhere(tmp_path):
+    path = write_case(tmp_path, "x", discs(1)[0].astype(np.uint8))
+    both = [Source(name, "p", "CT", path) for name in ("Case1", "case1")]
+    prepared = prepare(both, tmp_path / "out")
+    assert [case.id for case in prepared.manifest] == ["Case1"]
+    assert prepared.left_out == {"case1": "'Case1' differs from it in nothing but case."}
+
+
+@pytest.mark.parametrize("kind", ["2d", "video"])
+def test_the_papers_preparation_is_for_volumes(tmp_path, kind):
+    small = np.zeros((40, 48), np.uint8)
+    small[10:15, 10:15] = 1  # the paper removes what has less than 1000 voxels
+    truth = small if kind == "2d" else np.stack([small, small * 0, small])
+    source = Source("x", "p", "OCT", write_case(tmp_path, "x", truth), kind=kind)
+    manifest = prepare([source], tmp_path / "out", PAPER_PREPARATION).manifest
+    with np.load(manifest.path(manifest.cases[0])) as file:
+        assert (file["gts"] == truth).all()
 
 
 def test_the_same_again_changes_nothing(tmp_path):

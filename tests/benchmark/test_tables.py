@@ -3,6 +3,7 @@ import io
 
 import numpy as np
 import pytest
+from attrs import evolve
 
 from medsegany.benchmark import Measurement, tabulated
 from medsegany.errors import InvalidInput
@@ -98,3 +99,25 @@ def test_nothing_to_average_is_an_error():
         tabulated([], "T")
     with pytest.raises(InvalidInput, match="is no line of the table: one, two"):
         tabulated(ROWS, "T", against="three")
+
+
+def test_who_has_not_seen_all_cases_is_not_the_best():
+    rows = [
+        row("a", "one", 0.5),
+        row("b", "one", 0.5),
+        row("a", "two", 1.0),
+        row("a", "three", 0.2),
+    ]
+    rows.append(row("b", "three", 0.2))
+    table = tabulated(rows, "Title")
+    assert table.gaps() == ["CT: two has 1 of 2 cases."]
+    assert "**0.500**" in table.markdown()
+    assert "- CT: two has 1 of 2 cases." in table.markdown()
+    assert "% CT: two has 1 of 2 cases." in table.latex()
+
+
+@pytest.mark.parametrize("what", ["model_key", "protocol_key", "case_key"])
+def test_a_mean_is_of_one_model_one_protocol_and_one_version_of_a_case(what):
+    one = row("a", "one", 0.5)
+    with pytest.raises(InvalidInput, match="one: "):
+        tabulated([one, evolve(one, label=2, **{what: "other"})], "Title")

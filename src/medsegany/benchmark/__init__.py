@@ -2,6 +2,7 @@
 
 from medsegany.benchmark._manifest import Case, Kind, Manifest, joined
 from medsegany.benchmark._model import Identity, Model
+from medsegany.benchmark._names import corrected
 from medsegany.benchmark._paper_tables import paper_tables
 from medsegany.benchmark._preparation import PAPER as PAPER_PREPARATION, Preparation
 from medsegany.benchmark._protocol import CLEAN, PAPER, Protocol, differs
@@ -61,6 +62,7 @@ __all__ = [
     "Status",
     "Table5",
     "beside_paper",
+    "corrected",
     "differs",
     "joined",
     "paper_disagreements",

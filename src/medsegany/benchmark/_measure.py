@@ -1,7 +1,7 @@
 """One case, one model, one protocol: prompts, masks and scores."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +9,14 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 
 from medsegany import metrics
+from medsegany._sha256 import file_sha256
 from medsegany.benchmark._manifest import Case
 from medsegany.benchmark._protocol import Protocol
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io._files import existing, reading
 from medsegany.prompts import Box, Placed, prompt_slice
 from medsegany.protocols import Segmenter
+from medsegany.results import PackedMasks, unpack
 from medsegany.types import Labels, Mask
 
 _TOGETHER = 32  # objects of an image in one call: each has logits of its size until it ends
@@ -61,12 +63,30 @@ class Found:
     Attributes:
         asked: The objects, in order.
         masks: Label -> mask, of the shape of the reference; slices that nobody looked at are empty.
+            Each is made when it is asked for, since together they can be larger than the memory.
         seconds: What the model took for all objects.
     """
 
     asked: tuple[Asked, ...]
     masks: Mapping[int, Mask] = field(repr=False)
     seconds: float
+
+
+@frozen(eq=False)
+class _Masks(Mapping[int, Mask]):
+    """Masks that are made when they are asked for."""
+
+    labels: tuple[int, ...]
+    make: Callable[[int], Mask]
+
+    def __getitem__(self, label: int) -> Mask:
+        return self.make(label)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 @frozen
@@ -94,11 +114,11 @@ def opened(case: Case, path: Path) -> Opened:
     Raises:
         FileError: The file is missing, broken, or not the one of the manifest.
     """
+    if file_sha256(existing(path)) != case.sha256:
+        msg = f"{path} is not the file that the manifest knows: it was changed, or replaced."
+        raise FileError(msg)
     with reading(existing(path), "a case (npz)"), np.load(path, allow_pickle=False) as file:
         image, truth = file["imgs"], file["gts"]
-    if truth.shape != case.shape:
-        msg = f"{path} holds labels of shape {truth.shape}; the manifest says {case.shape}."
-        raise FileError(msg)
     return Opened(case, image, truth)
 
 
@@ -152,19 +172,19 @@ def segmented(
 
 def _image(
     what: Opened, objects: list[Asked], segmenter: Segmenter, protocol: Protocol, _: object
-) -> dict[int, Mask]:
+) -> Mapping[int, Mask]:
     embedded = segmenter.embed(what.image)  # once, however many objects
-    masks: dict[int, Mask] = {}
+    height, width = what.truth.shape
+    drawn = np.zeros((height, width), np.int64)
+    bits: dict[int, NDArray[np.uint8]] = {}
     for begin in range(0, len(objects), _TOGETHER):
         some = objects[begin : begin + _TOGETHER]
-        found = embedded.segment({one.label: one.box for one in some}).masks
-        masks |= {one.label: found[one.label] for one in some}
-    if protocol.overlap == "last":
-        drawn = np.zeros(what.truth.shape, np.int64)
-        for label, mask in masks.items():
+        for label, mask in embedded.segment({one.label: one.box for one in some}).masks.items():
             drawn[mask] = label
-        masks = {label: drawn == label for label in masks}
-    return masks
+            bits[label] = np.packbits(mask)
+    if protocol.overlap == "last":
+        return _Masks(tuple(bits), lambda label: drawn == label)
+    return _Masks(tuple(bits), lambda label: unpack(bits[label], (height, width)))
 
 
 def _volume(
@@ -173,7 +193,7 @@ def _volume(
     segmenter: Segmenter,
     protocol: Protocol,
     initializer: Segmenter | None,
-) -> dict[int, Mask]:
+) -> Mapping[int, Mask]:
     boxes = {one.label: one.box.at(one.index) for one in objects}
     slices = {one.label: (one.first, one.last) for one in objects}
     out = segmenter.segment_volume(
@@ -188,14 +208,15 @@ def _volume(
     )
     if protocol.overlap == "last":
         labels = out.labels()
-        return {one.label: labels == one.label for one in objects}
-    return {one.label: out.masks[one.label] for one in objects}
+        return _Masks(tuple(out.masks), lambda label: labels == label)
+    return out.masks
 
 
 def _video(
     what: Opened, objects: list[Asked], segmenter: Segmenter, protocol: Protocol, _: object
-) -> dict[int, Mask]:
-    masks = {one.label: np.zeros(what.truth.shape, bool) for one in objects}
+) -> Mapping[int, Mask]:
+    length, height, width = what.truth.shape
+    bits: dict[int, dict[int, NDArray[np.uint8]]] = {one.label: {} for one in objects}
     # With a known range every object is a film of its own, as in the released script.
     groups = [[one] for one in objects] if protocol.range_known else [objects]
     for group in groups:
@@ -210,8 +231,8 @@ def _video(
         ) as tracking:
             for found in tracking:
                 for label, mask in found.masks.items():
-                    masks[label][first + found.index] = mask
-    return masks
+                    bits[label][first + found.index] = np.packbits(mask)
+    return PackedMasks((length, height, width), bits)
 
 
 def scored(what: Opened, found: Found, protocol: Protocol) -> list[Score]:
@@ -234,6 +255,9 @@ def _score(what: Opened, one: Asked, mask: Mask, protocol: Protocol) -> Score:
             ])
         )  # fmt: skip
     else:
+        flat = len(truth) == 1 and what.case.kind == "3d"
+        if flat:  # one slice has a border, and no faces above and below
+            mask, truth, spacing = mask[0], truth[0], spacing[1:]
         nsd = float(
             metrics.nsd(mask, truth, spacing_mm=spacing, tolerance_mm=protocol.tolerance_mm)
         )

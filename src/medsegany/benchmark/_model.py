@@ -3,11 +3,13 @@
 import json
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Literal
 
-from attrs import asdict, field, frozen
+from attrs import asdict, evolve, field, frozen
 
 from medsegany.benchmark._trivial import EllipseSegmenter
+from medsegany.cards import BY_NAME
 from medsegany.errors import InvalidInput
 from medsegany.protocols import Segmenter
 from medsegany.registry import load
@@ -120,17 +122,43 @@ def loadable(model: Model | Segmenter) -> Model:
     raise InvalidInput(msg)
 
 
+def with_whole_paths(model: Model) -> Model:
+    """The same, for a process that works in another folder."""
+
+    def whole(word: str) -> str:
+        return str(Path(word).resolve()) if Path(word).exists() else word
+
+    known = model.load in BY_NAME or model.load == ELLIPSE
+    return evolve(
+        model,
+        load=model.load if known else whole(model.load),
+        checkpoint=None if model.checkpoint is None else whole(model.checkpoint),
+    )
+
+
 def weights_of(segmenter: Segmenter) -> str:
     """The sha256 of all weights of a model of torch, by name; "" for one without."""
-    module: Any = getattr(segmenter, "upstream", None)
-    module = getattr(module, "model", module)  # a SamPredictor has one
-    if not hasattr(module, "state_dict"):
+    module = _module_of(segmenter)
+    if module is None:
         return ""
     found = sha256()
     for name, value in sorted(module.state_dict().items()):
         found.update(name.encode())
         found.update(value.detach().cpu().contiguous().view(-1).numpy().tobytes())
     return found.hexdigest()
+
+
+def device_of(segmenter: Segmenter) -> str:
+    """Where the weights of a model of torch are; "cpu" for one without."""
+    module = _module_of(segmenter)
+    first = None if module is None else next(iter(module.parameters()), None)
+    return "cpu" if first is None else str(first.device)
+
+
+def _module_of(segmenter: Segmenter) -> Any:  # noqa: ANN401 -- torch's, which is not loaded here
+    module: Any = getattr(segmenter, "upstream", None)
+    module = getattr(module, "model", module)  # a SamPredictor has one
+    return module if hasattr(module, "state_dict") else None
 
 
 def _class_of(segmenter: Segmenter) -> list[Any]:

@@ -62,8 +62,11 @@ def _inits(rows: Sequence[Measurement], protocol: str) -> dict[str, str]:
     if protocol not in known:
         return {}
     alike = _but_for_its_beginning(known[protocol])
+    same = {name: p for name, p in known.items() if _but_for_its_beginning(p) == alike}
+    others = {p.initializer for p in same.values() if p.init == "medsam"}
     return {
-        name: value.init for name, value in known.items() if _but_for_its_beginning(value) == alike
+        name: f"{p.init} ({p.initializer})" if p.init == "medsam" and len(others) > 1 else p.init
+        for name, p in same.items()
     }
 
 

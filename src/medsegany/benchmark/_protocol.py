@@ -112,11 +112,13 @@ PAPER = evolve(
     range_known=True,
     prompted="mask",
     overlap="last",
+    smallest_px=1,
 )
 """As in the paper's text and its released SAM 2 scripts.
 
 The upper middle slice, only the slices that the reference has, the mask of the image model given to
-the memory, and later objects over earlier. Models without a memory cross by boxes, as everywhere.
+the memory, and later objects over earlier; objects of any size. Models without a memory cross by
+boxes, as everywhere.
 """
 
 PROTOCOLS = {protocol.name: protocol for protocol in (CLEAN, PAPER)}

@@ -10,7 +10,7 @@ from attrs import asdict, define, field
 
 from medsegany._optional import optional_import
 from medsegany._validate import whole
-from medsegany.benchmark._model import Identity, Model, loadable
+from medsegany.benchmark._model import Identity, Model, loadable, with_whole_paths
 from medsegany.benchmark._results import Measurement, Status
 from medsegany.benchmark._station import Job, Station, failed
 from medsegany.errors import MedSegAnyError
@@ -189,7 +189,7 @@ class Ray:
         assert self._model is not None
         gpus = self._ray.cluster_resources().get("GPU", 0) and self._model.device != "cpu"
         actor = self._ray.remote(num_cpus=1, num_gpus=1 if gpus else 0)(_Holder)
-        worker = actor.remote(self._model.to_json())
+        worker = actor.remote(with_whole_paths(self._model).to_json())
         self._workers.append(worker)
         self._starting[worker.identity.remote()] = worker
 

@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 
 from medsegany.benchmark._figures import DPI, dots_and_boxes, prices, save
 from medsegany.benchmark._manifest import Manifest
+from medsegany.benchmark._names import corrected
 from medsegany.benchmark._paper_tables import paper_tables
 from medsegany.benchmark._pictures import Shown, best_and_worst
 from medsegany.benchmark._published import Delta, beside_paper
@@ -56,7 +57,8 @@ def report(
     Args:
         results: What `run` filled.
         folder: Where to write; made when it is not there.
-        manifest: Of the cases, for pictures of them; they need masks, too (`run(masks=True)`).
+        manifest: Of the cases: patients, modalities and names of objects are taken from it, which
+            may have been corrected since; and pictures, where there are masks (`run(masks=True)`).
         protocol: The one that is reported; None for the only one, or "clean" among several.
         against: A model that the others are tested against; "" for none.
         title: Of the page.
@@ -68,6 +70,7 @@ def report(
     """
     results, folder = Path(results), Path(folder)
     rows = read_results(results)
+    rows = rows if manifest is None else corrected(rows, manifest)
     protocol = _protocol(rows, protocol)
     here = [row for row in rows if row.protocol == protocol]
     mine = trained(here)
@@ -201,16 +204,15 @@ def _table(table: ScoreTable) -> str:
             count = f"{cell.cases.count} cases, {cell.objects} objects"
             line.append(f'<span title="{count}">{number}{between}</span>')
         lines.append(line)
-    notes = [
-        f"{escape(modality)}: {escape(test.one)} - {escape(test.other)} = {test.difference:+.3f} "
-        f"over {test.patients} patients, p = {test.p_value:.2g}, after Holm {test.p_holm:.2g}"
-        for modality, tests in table.tests.items()
-        for test in tests
-        if not np.isnan(test.p_value)
-    ]
-    below = "".join(f"<li>{note}</li>" for note in notes)
-    below = f"<details><summary>Tests</summary><ul>{below}</ul></details>" if notes else ""
-    return _grid(head, lines, safe=True) + below
+    gaps = _list(table.gaps())
+    tests = _list(table.tested())
+    below = f"<details><summary>Tests</summary>{tests}</details>" if tests else ""
+    return _grid(head, lines, safe=True) + gaps + below
+
+
+def _list(sentences: Sequence[str]) -> str:
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def _beside(deltas: Sequence[Delta]) -> str:

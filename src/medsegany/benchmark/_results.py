@@ -140,10 +140,11 @@ def read_results(folder: str | Path) -> list[Measurement]:
     """
     groups: dict[Key, list[Measurement]] = {}
     for shard in shards(Path(folder)):
-        here: dict[Key, list[Measurement]] = {}
+        here: dict[Key, dict[int, Measurement]] = {}
         for row in shard:
-            here.setdefault(row.key, []).append(row)
-        for key, rows in here.items():
+            here.setdefault(row.key, {})[row.label] = row
+        for key, labelled in here.items():
+            rows = list(labelled.values())
             before = groups.get(key)
             # A case that failed before may have been measured since.
             if before is None or (before[0].status != "ok" and rows[0].status == "ok"):
@@ -165,17 +166,6 @@ def shards(folder: Path) -> Iterator[list[Measurement]]:
                 msg = f"{path} holds no results of this version ({_VERSION})."
                 raise FileError(msg)
             yield [Measurement(**row) for row in table.to_pylist()]
-
-
-def done(folder: str | Path, *, again: Iterable[Status] = ()) -> set[Key]:
-    """What need not be measured again.
-
-    Args:
-        folder: Of results.
-        again: Of cases without a score, those to be tried once more.
-    """
-    retried = set(again)
-    return {row.key for row in read_results(folder) if row.status not in retried}
 
 
 def _table(rows: Sequence[Measurement]) -> Any:  # noqa: ANN401 -- pyarrow has no types

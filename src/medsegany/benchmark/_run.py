@@ -9,8 +9,16 @@ from attrs import define, frozen
 
 from medsegany.benchmark._manifest import Manifest
 from medsegany.benchmark._model import Identity, Model
+from medsegany.benchmark._names import Names
 from medsegany.benchmark._protocol import CLEAN, Protocol, protocol_of
-from medsegany.benchmark._results import Key, Measurement, Status, done, trained, write_shard
+from medsegany.benchmark._results import (
+    Key,
+    Measurement,
+    Status,
+    read_results,
+    trained,
+    write_shard,
+)
 from medsegany.benchmark._station import Job, Station
 from medsegany.errors import InvalidInput
 from medsegany.progress import OnProgress, Progress, no_progress
@@ -105,30 +113,36 @@ def run(
         on_progress: Told of cases, and of the mean DSC of the objects so far.
 
     Raises:
-        InvalidInput: There is nothing to measure.
+        InvalidInput: There is nothing to measure, or the folder has results of another model,
+            protocol or case of the same name: tables know them by nothing else.
         CheckpointError: A model's weights are missing; `UnknownModel`, likewise.
         FileError: Results cannot be written or read.
     """
-    folder, engine = Path(folder), engine or Inline()
-    wanted = [protocol_of(protocol) for protocol in protocols]
+    folder, engine = Path(folder).resolve(), engine or Inline()  # workers may be elsewhere
+    wanted = list({p.key: p for p in map(protocol_of, protocols)}.values())
     asked = [Model(model) if isinstance(model, str) else model for model in models]
     if not len(manifest) or not asked or not wanted:
         msg = "A benchmark needs cases, models and protocols; one of them is empty."
         raise InvalidInput(msg)
-    before = done(folder, again=again)
+    rows = read_results(folder)
+    names = Names(rows)
+    names.check(manifest, wanted, asked)
+    retried = set(again)
+    before = {row.key for row in rows if row.status not in retried}
     each, measured, skipped = len(manifest) * len(wanted), 0, 0
     without: dict[Status, int] = {}
     try:
         for model in asked:
             who = engine.identity(model)
+            names.add(who)
             jobs = []
             for protocol in wanted:
                 where = folder / "masks" / who.name / protocol.name if masks else None
-                jobs += [
-                    Job(case, manifest.path(case), protocol, where)
-                    for case in manifest
-                    if Key(case.key, who.key, protocol.key) not in before
-                ]
+                for case in manifest:
+                    key = Key(case.key, who.key, protocol.key)
+                    if key not in before:
+                        jobs.append(Job(case, manifest.path(case).resolve(), protocol, where))
+                        before.add(key)  # the same model may be asked for twice
             here, scores = each - len(jobs), _Mean()
             skipped += here
             with _Shards(folder) as shards:

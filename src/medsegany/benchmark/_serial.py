@@ -24,6 +24,9 @@ _IN_FLIGHT = 4  # enough for the one that works, two that are read, and one that
 class Serial:
     """A worker of its own for each model, one at a time.
 
+    When it dies or hangs, what it had is measured again, each case with a worker of its own: what
+    takes that one with it, too, is noted so.
+
     Args:
         timeout_s: How long one case may take; None for any time.
     """
@@ -41,32 +44,38 @@ class Serial:
     ) -> Iterator[tuple[Job, list[Measurement]]]:
         """See `Engine`."""
         waiting, flying = deque(jobs), deque[Job]()
-        while waiting or flying:
+        suspects = 0  # of those that wait, the first: one of them took a worker with it
+        while waiting:
             worker = self._started(model)
-            waiting.extendleft(reversed(flying))
-            flying.clear()
-            begun: Job | None = None
-            since = monotonic()
+            since, most = monotonic(), 1 if suspects else _IN_FLIGHT
             while waiting or flying:
-                while waiting and len(flying) < _IN_FLIGHT and worker.send(waiting[0].to_json()):
+                while waiting and len(flying) < most and worker.send(waiting[0].to_json()):
                     flying.append(waiting.popleft())
-                if not waiting:
+                if suspects or not waiting:
                     worker.end()  # or it would wait for more before it says the last results
                 status, message = worker.receive(self._left(since))
                 if status != "ok":
-                    job = begun or flying[0]
-                    flying.remove(job)
-                    yield job, [failed(job, worker.who, status, worker.last_words(status))]
+                    words = worker.last_words(status)
                     self._stop()
+                    if len(flying) == 1:
+                        suspects = max(0, suspects - 1)
+                        job = flying.popleft()
+                        yield job, [failed(job, worker.who, status, words)]
                     break
-                job = next(j for j in flying if _is(j, message))
                 since = monotonic()
                 if message["kind"] == "begun":
-                    begun = job
                     continue
-                begun = None if begun is job else begun
+                job = next(j for j in flying if _is(j, message))
                 flying.remove(job)
                 yield job, [Measurement(**row) for row in message["rows"]]
+                if suspects:  # the next one gets a worker that it shares with nobody
+                    suspects -= 1
+                    break
+            # What was on its way goes again, alone: one is read and one scored while the model
+            # has a third, so nobody knows whose fault it was.
+            suspects = max(suspects, len(flying))
+            waiting.extendleft(reversed(flying))
+            flying.clear()
 
     def close(self) -> None:
         """See `Engine`: ends the worker."""
@@ -77,7 +86,7 @@ class Serial:
 
     def _started(self, model: Model | Segmenter) -> "_Worker":
         model = loadable(model)
-        if self._worker is None or self._worker.model != model or not self._worker.lives():
+        if self._worker is None or self._worker.model != model or not self._worker.takes_jobs():
             self._stop()
             self._worker = _Worker(model)
         return self._worker
@@ -128,8 +137,10 @@ class _Worker:
             raise kind(message["reason"])
         self.who = Identity(**message["who"])
 
-    def lives(self) -> bool:
-        return self._process.poll() is None
+    def takes_jobs(self) -> bool:
+        """Whether it lives, and was not told that there are no more."""
+        assert self._process.stdin is not None
+        return self._process.poll() is None and not self._process.stdin.closed
 
     def send(self, line: str) -> bool:
         """Whether it could be sent; a worker that died takes nothing."""
@@ -137,7 +148,7 @@ class _Worker:
         try:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
-        except OSError:
+        except (OSError, ValueError):  # it is gone, or was told that there are no more
             return False
         return True
 

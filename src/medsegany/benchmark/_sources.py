@@ -37,12 +37,21 @@ _COLUMNS = ("case", "patient", "modality", "kind", "image", "truth", "dataset", 
             "synthetic")  # fmt: skip
 
 
+def _a_file_can_be_called_so(_: object, __: object, value: str) -> None:
+    """On any system: a case becomes a file, and so do its masks."""
+    odd = [c for c in value if c in '/\\:*?"<>|' or ord(c) < 32 or 0xD800 <= ord(c) < 0xE000]
+    if not value or odd or value[0] == "." or value != value.strip():
+        what = f"has {odd[0]!r} in it" if odd else "is empty, or begins with a dot, or has spaces"
+        msg = f"A case becomes a file, and the name {value!r} {what}. Give it another one."
+        raise InvalidInput(msg)
+
+
 @frozen
 class Source:
     """A case before it is prepared.
 
     Attributes:
-        id: Its name.
+        id: Its name, which a file can have.
         patient: Whose it is.
         modality: Such as "CT".
         image: A picture, a volume (of frames, where `kind` says "video"), a DICOM folder, an npz,
@@ -57,7 +66,7 @@ class Source:
         synthetic: See `Case`.
     """
 
-    id: str
+    id: str = field(validator=_a_file_can_be_called_so)
     patient: str
     modality: str
     image: Path = field(converter=Path)
@@ -133,12 +142,20 @@ def read_sources(path: str | Path) -> list[Source]:
         has = ", ".join(rows[0]) if rows else "no line"
         msg = f"{path} needs the columns case, modality and image; it has {has}."
         raise FileError(msg)
-    if unknown := [c for c in rows[0] if c not in _COLUMNS and not (c or "").isdecimal()]:
+    if unknown := [c for c in rows[0] if c and c not in _COLUMNS and not c.isdecimal()]:
         msg = f"{path} has a column {unknown[0]!r}; known are {', '.join(_COLUMNS)}, and numbers."
         raise FileError(msg)
     found = []
-    for row in rows:
+    for number, row in enumerate(rows, 2):
         get = {key: value for key, value in row.items() if value}
+        if not get:
+            continue  # spreadsheets leave such lines
+        if None in get:
+            msg = f"{path}, line {number}: it has more fields than there are columns."
+            raise FileError(msg)
+        if missing := [key for key in ("case", "modality", "image") if key not in get]:
+            msg = f"{path}, line {number}: {missing[0]} is empty."
+            raise FileError(msg)
         found.append(
             Source(
                 get["case"],
@@ -184,20 +201,26 @@ def prepare(
     make_folder(folder / CASES)
     there = Manifest.read(folder) if (folder / NAME).exists() else Manifest((), folder)
     known = {case.id: case for case in there}
+    alike = {case.id.casefold(): case.id for case in there}
     left_out: dict[str, str] = {}
-    for done, source in enumerate(cases):
-        on_progress(Progress("cases prepared", done, len(cases)))
-        try:
-            case = _prepared(source, folder, preparation, known.get(source.id))
-        except MedSegAnyError as error:
-            if isinstance(error, _Another):
-                raise
-            left_out[source.id] = str(error)
-            continue
-        known[case.id] = case
+    try:
+        for done, source in enumerate(cases):
+            on_progress(Progress("cases prepared", done, len(cases)))
+            try:
+                if alike.setdefault(source.id.casefold(), source.id) != source.id:
+                    msg = f"{alike[source.id.casefold()]!r} differs from it in nothing but case."
+                    raise InvalidInput(msg)
+                case = _prepared(source, folder, preparation, known.get(source.id))
+            except MedSegAnyError as error:
+                if isinstance(error, _Another):
+                    raise
+                left_out[source.id] = str(error)
+                continue
+            known[case.id] = case
+    finally:  # whatever stops it, what was prepared is known
+        manifest = Manifest(tuple(known.values()), folder)
+        manifest.write(folder)
     on_progress(Progress("cases prepared", len(cases), len(cases)))
-    manifest = Manifest(tuple(known.values()), folder)
-    manifest.write(folder)
     return Prepared(manifest, left_out)
 
 
@@ -209,6 +232,8 @@ def _prepared(source: Source, folder: Path, preparation: Preparation, before: Ca
     kind, image, labels = _read(source, preparation)
     if image.voxels.dtype == np.uint8 and kind != "3d":
         preparation = evolve(preparation, window=None)  # pictures are display values as read
+    if kind != "3d":  # the rest of it is for slices of volumes
+        preparation = evolve(preparation, smallest_voxels=0, smallest_pixels=0, slices="all")
     if labels.shape != image.voxels.shape[:3]:
         msg = f"{source.id}: labels of shape {labels.shape} for {image.voxels.shape[:3]}."
         raise InvalidInput(msg)

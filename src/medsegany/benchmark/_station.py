@@ -2,18 +2,19 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 from attrs import asdict, evolve, field, frozen
 
 from medsegany.benchmark._manifest import Case
 from medsegany.benchmark._measure import Found, Opened, opened, scored, segmented
-from medsegany.benchmark._model import Identity, Model
+from medsegany.benchmark._model import Identity, Model, device_of
 from medsegany.benchmark._protocol import Protocol
 from medsegany.benchmark._results import Measurement, Status
 from medsegany.errors import MedSegAnyError
@@ -69,6 +70,8 @@ class Station:
 
     def __init__(self, segmenter: Segmenter, who: Identity) -> None:
         self._segmenter, self._who = segmenter, who
+        self._device = device_of(segmenter)
+        _forget_peak(self._device)
         asked = Model.from_json(who.words)
         self._initializers = cache(
             lambda name: Model(name, device=asked.device, untrained=asked.untrained).open()
@@ -116,9 +119,8 @@ class Station:
     def _rows(self, job: Job, what: Opened, found: Found) -> list[Measurement]:
         if job.masks is not None:
             write_masks(job, found)
-        device = str(getattr(self._segmenter, "device", "cpu"))
-        plain = evolve(blank(job, self._who), seconds=found.seconds, peak_bytes=peak(device),
-                       device=device)  # fmt: skip
+        plain = evolve(blank(job, self._who), seconds=found.seconds,
+                       peak_bytes=peak(self._device), device=self._device)  # fmt: skip
         return [
             evolve(
                 plain,
@@ -167,18 +169,27 @@ def write_masks(job: Job, found: Found) -> Path:
     assert job.masks is not None
     make_folder(job.masks)
     path = job.masks / f"{job.case.id}.npz"
-    arrays = {str(label): mask for label, mask in found.masks.items()}
-    atomically(path, lambda part: _save(part, arrays))
+    atomically(path, lambda part: _save(part, found.masks))
     return path
 
 
-def _save(path: Path, arrays: dict[str, Mask]) -> None:
-    with path.open("wb") as file:  # numpy adds an ending to names
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+def _save(path: Path, masks: Mapping[int, Mask]) -> None:
+    """As `numpy.savez_compressed` does, which would need all masks at once."""
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        for label, mask in masks.items():
+            with archive.open(f"{label}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, mask, allow_pickle=False)
+
+
+def _forget_peak(device: str) -> None:
+    """Memory is counted anew for every model, where it can be."""
+    torch = sys.modules.get("torch")
+    if torch is not None and device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak(device: str) -> int:
-    """The most bytes that were held so far: on a GPU by torch, else by this process."""
+    """The most bytes held so far: on a GPU by torch for this model, else by this process."""
     torch = sys.modules.get("torch")
     if torch is not None and device.startswith("cuda"):
         return int(torch.cuda.max_memory_allocated(device))

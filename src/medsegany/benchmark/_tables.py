@@ -14,6 +14,7 @@ import numpy as np
 from attrs import field, frozen
 
 from medsegany._validate import choice
+from medsegany.benchmark._names import refuse_mixtures
 from medsegany.benchmark._results import Measurement, trained
 from medsegany.errors import InvalidInput
 from medsegany.metrics import Comparison, Summary, compare, summarize
@@ -74,7 +75,8 @@ class ScoreTable:
         lines = [f"**{self.title}**", "", _line(head), _line(["---"] * len(head))]
         lines += [_line([model, *self._words(model, "**{}**")]) for model in self.models]
         lines.append(_line(["cases (objects)", *self._counts()]))
-        return "\n".join(lines) + "\n" + self._notes()
+        notes = "".join(f"- {note}\n" for note in (*self.gaps(), *self.tested()))
+        return "\n".join(lines) + "\n" + ("\n" + notes if notes else "")
 
     def latex(self) -> str:
         """As LaTeX, for the package booktabs."""
@@ -85,7 +87,8 @@ class ScoreTable:
         body = [" & ".join(map(_escaped, row)) + r" \\" for row in [["", *head], *rows]]
         return "\n".join(
             [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", body[0], r"\midrule", *body[1:-1],
-             r"\midrule", body[-1], r"\bottomrule", r"\end{tabular}"]
+             r"\midrule", body[-1], r"\bottomrule", r"\end{tabular}",
+             *(f"% {note}" for note in self.gaps())]
         ) + "\n"  # fmt: skip
 
     def csv(self) -> str:
@@ -102,10 +105,43 @@ class ScoreTable:
         return out.getvalue()
 
     def is_best(self, cell: Average) -> bool:
-        """Whether no other model has a higher mean there; one that is alone is not the best."""
-        here = [c.cases.mean for key, c in self.cells.items()
-                if key[1:] == (cell.modality, cell.metric)]  # fmt: skip
-        return len(here) > 1 and cell.cases.mean == float(np.nanmax(here))
+        """Whether no other model has a higher mean there, of those with a score for every case.
+
+        One that is alone is not the best.
+        """
+        column = [c for key, c in self.cells.items() if key[1:] == (cell.modality, cell.metric)]
+        every = max(c.cases.count for c in column)
+        here = [c.cases.mean for c in column if c.cases.count == every]
+        complete = cell.cases.count == every
+        return complete and len(here) > 1 and cell.cases.mean == float(np.nanmax(here))
+
+    def gaps(self) -> list[str]:
+        """Sentences about cases that are in no mean, and models that have not seen all."""
+        notes = [
+            f"{model}: {count} cases have no score and are in no mean."
+            for model, count in self.without.items()
+            if count
+        ]
+        for modality in self.modalities:
+            counts = {model: cell.cases.count for (model, m, metric), cell in self.cells.items()
+                      if (m, metric) == (modality, self.metrics[0])}  # fmt: skip
+            every = max(counts.values(), default=0)
+            notes += [
+                f"{modality}: {model} has {count} of {every} cases."
+                for model, count in counts.items()
+                if count < every and modality != "mean"
+            ]
+        return notes
+
+    def tested(self) -> list[str]:
+        """Sentences about the tests."""
+        return [
+            f"{modality}, {test.one} - {test.other}: {test.difference:+.3f} over "
+            f"{test.patients} patients, p = {test.p_value:.2g} (Holm: {test.p_holm:.2g})"
+            for modality, tests in self.tests.items()
+            for test in tests
+            if not isnan(test.p_value)
+        ]
 
     def _words(self, model: str, bold: str) -> list[str]:
         words = []
@@ -132,21 +168,6 @@ class ScoreTable:
             words += [f"{cases} ({objects})"] * len(self.metrics)
         return words
 
-    def _notes(self) -> str:
-        notes = [
-            f"{model}: {count} cases have no score and are in no mean."
-            for model, count in self.without.items()
-            if count
-        ]
-        for modality, tests in self.tests.items():
-            notes += [
-                f"{modality}, {test.one} - {test.other}: {test.difference:+.3f} over "
-                f"{test.patients} patients, p = {test.p_value:.2g} (Holm: {test.p_holm:.2g})"
-                for test in tests
-                if not isnan(test.p_value)
-            ]
-        return "\n" + "\n".join(f"- {note}" for note in notes) + "\n" if notes else ""
-
 
 def tabulated(
     rows: Iterable[Measurement],
@@ -169,7 +190,8 @@ def tabulated(
         against: A line that the others are tested against; "" for no tests.
 
     Raises:
-        InvalidInput: No row has a score, or `against` is no line.
+        InvalidInput: No row has a score, `against` is no line, or a line would be of two models,
+            protocols or versions of a case.
     """
     for metric in metrics:
         choice(metric, get_args(Metric), "metric")
@@ -186,6 +208,7 @@ def tabulated(
     cells: dict[tuple[str, str, Metric], Average] = {}
     for name in lines:
         mine = [row for row in scored if line(row) == name]
+        refuse_mixtures(name, mine)
         for modality in modalities:
             here = [row for row in mine if row.modality == modality]
             for metric in metrics:

@@ -28,7 +28,7 @@ def status(
     """Say what has been measured, what is missing, and what went wrong."""
     from medsegany import benchmark as bench  # noqa: PLC0415 -- keeps `medsegany --help` fast
 
-    rows = _rows(results)
+    rows = _rows(results, manifest)
     cases = None if manifest is None else bench.Manifest.read(manifest)
     wrong = [row for row in rows if row.status != "ok"]
     table = Table("model", "protocol", "cases", "objects", "without", "missing", "s a case",
@@ -71,7 +71,7 @@ def report(
     ],
     manifest: Annotated[
         Path | None,
-        typer.Option(help="The folder of cases, for pictures; `run --masks` keeps what they need."),
+        typer.Option(help="The folder of cases: patients are as it says, and pictures are shown."),
     ] = None,
     protocol: Annotated[
         str | None, typer.Option(help="Which one; without it the only one, or clean.")
@@ -106,12 +106,16 @@ def compare(
     other: Annotated[str, typer.Argument(help="The one it is compared with.")],
     protocol: Annotated[str, typer.Option(help="Of both.")] = "clean",
     metric: Annotated[Literal["dsc", "nsd"], typer.Option(help="What is compared.")] = "dsc",
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="The folder of cases, where patients were corrected since."),
+    ] = None,
     as_json: common.AsJson = False,
 ) -> None:
     """Is one model better than another, on the same cases? Paired, by patients."""
     from medsegany import benchmark as bench  # noqa: PLC0415 -- keeps `medsegany --help` fast
 
-    rows = [row for row in _rows(results) if row.protocol == protocol and not row.untrained]
+    rows = [r for r in _rows(results, manifest) if r.protocol == protocol and not r.untrained]
     known = sorted({row.model for row in rows})
     for name in (one, other):
         if name not in known:
@@ -141,13 +145,13 @@ def compare(
     out.print(Markdown(table.markdown()))
 
 
-def _rows(folder: Path) -> list[Any]:
+def _rows(folder: Path, manifest: Path | None) -> list[Any]:
     from medsegany import benchmark as bench  # noqa: PLC0415 -- keeps `medsegany --help` fast
 
     rows = bench.read_results(folder)
     if not rows:
         raise _empty(folder)
-    return rows
+    return rows if manifest is None else bench.corrected(rows, bench.Manifest.read(manifest))
 
 
 def _empty(folder: Path) -> FileError:

@@ -1,5 +1,6 @@
 """`medsegany benchmark run`: models measured on the cases of a manifest."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -55,6 +56,9 @@ def run(
         bool,
         typer.Option("--untrained", help="Random weights: to see that it runs, and what it takes."),
     ] = False,
+    name: Annotated[
+        str, typer.Option(help="In results and tables, instead of the model's own; for one model.")
+    ] = "",
     image_size: common.ImageSize = None,
     crop: common.Crop = "auto",
     device: common.Device = "auto",
@@ -65,6 +69,8 @@ def run(
         medsegany benchmark run bench/ -o results/ -m nano -m classical -m ellipse
 
         medsegany benchmark run bench/ -o results/ -m sam2.1-t --protocol paper --shard 3/8
+
+        medsegany benchmark run bench/ -o results/ -m nano --crop whole --name "nano, whole image"
 
         medsegany benchmark run bench/ -o trial/ -m sam1-h --untrained
 
@@ -81,6 +87,9 @@ def run(
             raise NotUnderstood(msg)
     if shard is not None:
         cases = cases.shard(*_shard(shard))
+    if name and len(model) > 1:
+        msg = f"--name {name} is for one model; {len(model)} are asked for."
+        raise NotUnderstood(msg)
     protocols = [_protocol(word) for word in protocol or ["clean"]]
     if init is not None:
         protocols = [
@@ -93,6 +102,7 @@ def run(
             device=device,
             image_size=image_size,
             crop=common.crop_of(crop),
+            name=name,
             untrained=untrained,
         )
         for word in model
@@ -135,7 +145,8 @@ def _protocol(word: str) -> "Protocol":
         return PROTOCOLS[word]
     path = common.file_of(word, "--protocol", PROTOCOLS)
     try:
-        return Protocol.from_json(path.read_text("utf-8"))
+        said = json.loads(path.read_text("utf-8"))
+        return Protocol(**{"name": path.stem, **said})
     except (ValueError, TypeError) as error:
         msg = f"{path} is no protocol: {error}."
         raise InvalidInput(msg) from error

@@ -134,7 +134,7 @@ def _metrics() -> Check:
 
     words = "compiled"
     if not metrics.is_compiled():
-        words = "numpy and scipy: the same values, about 10 times slower. There was no C compiler"
+        words = "numpy and scipy: the same values, 7 to 90 times slower. There was no C compiler"
     return "surface metrics", words, True
 
 
