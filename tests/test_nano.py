@@ -116,7 +116,7 @@ def test_on_real_cases_it_sees_more_than_the_box(nano, real_objects):
     means = np.array([np.mean(pairs, axis=0) for pairs in scores.values()])
     assert len(means) == 11
     assert means[:, 0].mean() > means[:, 1].mean()
-    assert (means[:, 0] > means[:, 1]).sum() >= 8
+    assert (means[:, 0] > means[:, 1]).sum() >= 9
 
 
 def test_the_demo_s_disc_is_round_and_inside_its_box(nano):

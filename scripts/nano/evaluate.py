@@ -4,13 +4,15 @@
     uv run python scripts/nano/evaluate.py ../shared/data/eval -o runs/nano/eval --model runs/nano/x
 
 Every object of at least 20 pixels counts. Numbers are means over modalities of means over objects;
-intervals are those of `medsegany.metrics.summarize`, which draws patients.
+intervals are those of `medsegany.metrics.summarize`, which draws patients. Volumes whose labels a
+model made, and films whose motion was made, have rows of their own.
 """
 
 import argparse
 import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,17 @@ from scipy import ndimage
 
 import medsegany
 from medsegany.benchmark import CLEAN, EllipseSegmenter, Protocol
-from medsegany.metrics import dsc, summarize
+from medsegany.metrics import Summary, dsc, summarize
 from medsegany.prompts import Box, Placed, Point, boxes_from_labels
 from medsegany.propagation import ByBox, ByMemory
 from medsegany.protocols import Segmenter
 from medsegany.types import Mask
 
 _SMALLEST = 20  # pixels
+_FLAGS = {
+    "model_generated_reference": "labels by a model",
+    "synthetic_motion": "motion made",
+}
 Row = dict[str, Any]
 
 
@@ -104,8 +110,9 @@ def _of_image(
 
 
 def _who(about: Row, label: int) -> Row:
+    words = [word for flag, word in _FLAGS.items() if flag in about["flags"]]
     return {
-        "modality": about["modality"],
+        "modality": ", ".join([about["modality"], *words]),
         "case": about["case"],
         "patient": about["patient"] or about["case"],
         "label": label,
@@ -128,13 +135,18 @@ def _images_table(rows: Sequence[Row], models: Sequence[str]) -> str:
             for name in shown:
                 found = summarize([r["dsc"] for r in of[name]], patients=_patients(of[name]))
                 means[name].append(found.mean)
-                words.append(f"{found.mean:.3f} [{found.low:.2f}, {found.high:.2f}]")
+                words.append(_with_interval(found))
             lines.append(f"| {' | '.join(words)} |")
         words = [f"**{np.mean(means[name]):.3f}**" for name in shown]
         count = sum(row["model"] == shown[0] for row in here)
         lines.append(f"| **mean of modalities** | {count} | {' | '.join(words)} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
+
+
+def _with_interval(found: Summary) -> str:
+    interval = "" if isnan(found.low) else f" [{found.low:.2f}, {found.high:.2f}]"
+    return f"{found.mean:.3f}{interval}"
 
 
 def _patients(rows: Sequence[Row]) -> list[str]:
@@ -211,30 +223,45 @@ def _stacks_table(rows: Sequence[Row]) -> str:
         shown = list(dict.fromkeys(row["model"] for row in here))
         lines = [f"**{title}**", "", f"| | objects (cases) | {' | '.join(shown)} |"]
         lines.append("|---|---|" + "---|" * len(shown))
-        groups = [*sorted({row["modality"] for row in here}), "all"]
-        for group in groups:
-            some = [row for row in here if group in ("all", row["modality"])]
-            of = {name: [row for row in some if row["model"] == name] for name in shown}
-            words = [group, f"{len(of[shown[0]])} ({len({r['case'] for r in some})})"]
+        means: dict[str, list[float]] = {name: [] for name in shown}
+        for modality in sorted({row["modality"] for row in here}):
+            of = {n: [r for r in here if r["model"] == n and r["modality"] == modality]
+                  for n in shown}  # fmt: skip
+            first = of[shown[0]]
+            words = [modality, f"{len(first)} ({len({r['case'] for r in first})})"]
             for name in shown:
                 found = summarize([r["dsc"] for r in of[name]], patients=_patients(of[name]))
-                words.append(f"{found.mean:.3f} [{found.low:.2f}, {found.high:.2f}]")
+                words.append(_with_interval(found))
+                if _by_people(first[0]):
+                    means[name].append(found.mean)
             lines.append(f"| {' | '.join(words)} |")
+        words = [f"**{np.mean(means[name]):.3f}**" for name in shown]
+        count = sum(_by_people(row) for row in here if row["model"] == shown[0])
+        what = "mean of modalities" + (
+            ", labels by people" if count < len(here) / len(shown) else ""
+        )
+        lines.append(f"| **{what}** | {count} | {' | '.join(words)} |")
         parts.append("\n".join(lines))
         for better, worse in (
             ("nano, ByMemory", "nano, ByBox"),
             ("nano, ByMemory", "ellipse, carried"),
             ("nano, ByMemory, gt", "nano, ByMemory"),
         ):
-            if better in shown:
-                first, second = (
-                    [r for r in here if r["model"] == name] for name in (better, worse)
-                )
-                gain = [a["dsc"] - b["dsc"] for a, b in zip(first, second, strict=True)]
-                found = summarize(gain, patients=_patients(first))
-                parts.append(f"{title}: {better} - {worse}: {found.mean:+.3f} "
-                             f"[{found.low:+.3f}, {found.high:+.3f}], n={found.count}")  # fmt: skip
+            if better not in shown:
+                continue
+            pairs = [
+                [r for r in here if r["model"] == name and _by_people(r)]
+                for name in (better, worse)
+            ]
+            gain = [a["dsc"] - b["dsc"] for a, b in zip(*pairs, strict=True)]
+            found = summarize(gain, patients=_patients(pairs[0]))
+            parts.append(f"{title}, object by object: {better} - {worse}: {found.mean:+.3f} "
+                         f"[{found.low:+.3f}, {found.high:+.3f}], n={found.count}")  # fmt: skip
     return "\n\n".join(parts) + "\n"
+
+
+def _by_people(row: Row) -> bool:
+    return _FLAGS["model_generated_reference"] not in row["modality"]
 
 
 def _write(path: Path, rows: Sequence[Row]) -> None:

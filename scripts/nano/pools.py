@@ -1,4 +1,8 @@
-"""Real images with masks, from folders of pools; see the data's own README for their layout.
+"""Real images with masks, from folders of pools.
+
+A pool is an npz: with `imgs` and `gts`, or with `img_0000`, `gt_0000` and so on, which
+`manifest.json` lists, or with JPEG and PNG files in flat arrays of bytes, which
+`manifest_extra.json` lists. Its name begins with its modality: `ct_`, `mr_`, `us_`.
 
 Some are held out by image, to see how training goes; a number decides which, so it never changes.
 """
@@ -16,6 +20,7 @@ from moving import in_motion
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
+from skimage.segmentation import felzenszwalb
 
 from medsegany.training import Clip
 
@@ -24,8 +29,6 @@ _MODALITIES = {"us": "Ultrasound", "ct": "CT", "mr": "MR", "micro": "Microscopy"
                "derm": "Dermoscopy", "endo": "Endoscopy", "fundus": "Fundus",
                "mammo": "Mammography", "oct": "OCT"}  # fmt: skip
 _VESSELS = {"fundus_chase_vessels", "fundus_hrf", "oct_octa500"}
-# A mask of a quarter of a small input cannot show a tree of vessels: little is learnt from those.
-_THIN = 0.25
 _BY_PARTS = {"Microscopy"}  # one label is many cells
 
 
@@ -106,10 +109,21 @@ class Pools:
     Args:
         found: The pictures.
         seed: Of what is drawn.
+        vessels: How often trees of vessels are drawn, as a part of what is usual: a mask of a
+            quarter of a small input can hardly show one.
+        regions: Part of the clips whose object is a region that looks alike, and no annotation:
+            what a border is can be learnt from those, too.
     """
 
-    def __init__(self, found: Sequence[Picture], seed: int) -> None:
-        self._seed = seed
+    def __init__(
+        self,
+        found: Sequence[Picture],
+        seed: int,
+        *,
+        vessels: float = 0.25,
+        regions: float = 0.0,
+    ) -> None:
+        self._seed, self._vessels, self._regions = seed, vessels, regions
         self._pictures: dict[str, dict[str, list[Picture]]] = {}
         for picture in found:
             pools = self._pictures.setdefault(picture.modality, {})
@@ -122,8 +136,8 @@ class Pools:
         """The clip of this number; of several frames it is one image in motion."""
         rng = np.random.default_rng([self._seed, number])
         sizes = {name: sum(map(len, pools.values())) for name, pools in self._pictures.items()}
-        pools = self._pictures[_drawn(sizes, rng)]
-        many = pools[_drawn({name: len(these) for name, these in pools.items()}, rng)]
+        pools = self._pictures[self._drawn(sizes, rng)]
+        many = pools[self._drawn({name: len(these) for name, these in pools.items()}, rng)]
         picture = many[int(rng.integers(len(many)))]
         mask = picture.labels == int(rng.choice(picture.objects))
         if rng.random() < 0.1 and picture.modality not in _BY_PARTS:
@@ -133,6 +147,8 @@ class Pools:
             part = parts == 1 + int(rng.integers(count))
             mask = part if part.sum() >= _SMALLEST else mask
         image = picture.image
+        if self._regions and rng.random() < self._regions:
+            mask = _region(image, mask, rng)
         if rng.random() < 0.5:
             turns = int(rng.integers(4))
             image, mask = np.rot90(image, turns), np.rot90(mask, turns)
@@ -140,6 +156,11 @@ class Pools:
         if frames > 1:
             return Clip(*in_motion(image, mask, frames, rng), picture.pool)
         return Clip(image[None], mask[None], picture.pool)
+
+    def _drawn(self, sizes: Mapping[str, int], rng: np.random.Generator) -> str:
+        weights = np.sqrt(list(sizes.values()))
+        weights[[name in _VESSELS for name in sizes]] *= self._vessels
+        return str(rng.choice(list(sizes), p=weights / weights.sum()))
 
 
 def _with_neighbours(labels: NDArray[np.uint16], mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -149,7 +170,23 @@ def _with_neighbours(labels: NDArray[np.uint16], mask: NDArray[np.bool_]) -> NDA
     return whole
 
 
-def _drawn(sizes: Mapping[str, int], rng: np.random.Generator) -> str:
-    weights = np.sqrt(list(sizes.values()))
-    weights[[name in _VESSELS for name in sizes]] *= _THIN
-    return str(rng.choice(list(sizes), p=weights / weights.sum()))
+def _region(
+    image: NDArray[np.uint8], instead: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """A region that looks alike and other than what is around it: not tiny, large or ragged."""
+    grey = image.mean(-1) if image.ndim == 3 else image
+    coarse = float(np.exp(rng.uniform(np.log(50), np.log(800))))
+    regions = felzenszwalb(image, scale=coarse, sigma=rng.uniform(0.6, 2.0), min_size=60)
+    sizes = np.bincount(regions.ravel())
+    fit = np.flatnonzero((sizes >= 60) & (sizes <= 0.3 * regions.size))
+    for label in rng.permutation(fit)[:5]:
+        mask: NDArray[np.bool_] = ndimage.binary_opening(regions == label, iterations=1)
+        rows, columns = np.nonzero(mask)
+        if len(rows) < 40 or len(rows) < 0.35 * (np.ptp(rows) + 1) * (np.ptp(columns) + 1):
+            continue
+        mask = ndimage.binary_fill_holes(mask)
+        around = ndimage.binary_dilation(mask, iterations=5) & ~mask
+        differ = abs(float(grey[mask].mean()) - float(grey[around].mean()))
+        if differ > max(15.0, float(grey[mask].std())):
+            return mask
+    return instead

@@ -5,7 +5,7 @@ almost one brightness, under speckle, shadows, bias fields and blur, next to nei
 alike. Everything comes from one generator, so a number names a clip for ever.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from medsegany.training import Clip
 
 Floats = NDArray[np.float32]
 _RIM = 64  # points on a contour
+COMPACT = ("blob", "blob", "blob", "lobes", "ring", "tube", "patch")
+THIN = (*COMPACT, "blob", "ring", "tree", "tree", "pieces")
 
 
 class Synthetic:
@@ -25,10 +27,20 @@ class Synthetic:
         seed: Of everything.
         size: Side of the images.
         epoch: How many clips are called an epoch.
+        shapes: Of objects; one that is named twice is drawn twice as often.
+        filled: Part of the scenes where what an object encloses is of another tissue.
     """
 
-    def __init__(self, seed: int, size: int = 160, epoch: int = 10_000) -> None:
+    def __init__(
+        self,
+        seed: int,
+        size: int = 160,
+        epoch: int = 10_000,
+        shapes: Sequence[str] = COMPACT,
+        filled: float = 0.0,
+    ) -> None:
         self._seed, self._size, self._epoch = seed, size, epoch
+        self._shapes, self._filled = shapes, filled
 
     def __len__(self) -> int:
         return self._epoch
@@ -37,18 +49,20 @@ class Synthetic:
         """The clip of this number."""
         rng = np.random.default_rng([self._seed, number])
         for _ in range(20):
-            found = _scene(rng, self._size, frames)
+            found = _scene(rng, self._size, frames, self._shapes, self._filled)
             if found.masks[0].sum() >= 20:
                 return found
         msg = "twenty scenes in a row hold nothing"  # never seen
         raise RuntimeError(msg)
 
 
-def _scene(rng: np.random.Generator, size: int, frames: int) -> Clip:
+def _scene(
+    rng: np.random.Generator, size: int, frames: int, shapes: Sequence[str], filled: float
+) -> Clip:
     """Tissues, neighbours and one object, which drift while time or depth goes on."""
     times = np.linspace(0, 1, frames) if frames > 1 else np.zeros(1)
-    drawn = _object(rng, size)
-    others = [_object(rng, size) for _ in range(int(rng.integers(0, 5)))]
+    drawn = _object(rng, size, shapes)
+    others = [_object(rng, size, shapes) for _ in range(int(rng.integers(0, 5)))]
     moves = rng.normal(0, 0.12 * size, 2) * (frames > 1)
     grows = float(rng.normal(0, 0.5)) * (frames > 1)
     # In depth an object ends somewhere; then it is absent from the rest of the clip.
@@ -81,6 +95,9 @@ def _scene(rng: np.random.Generator, size: int, frames: int) -> Clip:
         )
         inner = np.where(hollow, inner + rng.normal(0, 0.3), inner)
     picture = np.where(masks, inner, picture)
+    if filled and rng.random() < filled:  # as blood is in the wall of a heart
+        enclosed = np.stack([ndimage.binary_fill_holes(mask) & ~mask for mask in masks])
+        picture = np.where(enclosed, level + rng.normal(0, 0.35), picture)
     if rng.random() < 0.15:  # few pixels, made larger
         picture = _coarse(picture, rng.uniform(0.15, 0.5))
     return Clip(_imaged(rng, picture.astype(np.float32)), masks, "synthetic")
@@ -144,8 +161,8 @@ def _nothing(size: int) -> NDArray[np.bool_]:
 _Shape = Callable[[float, NDArray[np.float64], float], NDArray[np.bool_]]
 
 
-def _object(rng: np.random.Generator, size: int) -> _Shape:
-    kind = rng.choice(("blob", "blob", "blob", "lobes", "ring", "tube", "patch"))
+def _object(rng: np.random.Generator, size: int, shapes: Sequence[str]) -> _Shape:
+    kind = rng.choice(shapes)
     centre = rng.uniform(0.2, 0.8, 2) * size
     # Most things are small: sizes are spread evenly over their logarithm.
     radius = float(np.exp(rng.uniform(np.log(0.03), np.log(0.38)))) * size
@@ -153,6 +170,10 @@ def _object(rng: np.random.Generator, size: int) -> _Shape:
         return _tube(rng, size, centre, radius)
     if kind == "patch":
         return _patch(rng, size, centre, max(radius, 6.0))
+    if kind == "tree":
+        return _tree(rng, size, centre, max(radius, 0.2 * size))
+    if kind == "pieces":
+        return _pieces(rng, size, centre, max(radius, 8.0))
     pieces = 1 if kind != "lobes" else int(rng.integers(2, 4))
     parts = [_blob(rng, size, radius / np.sqrt(pieces)) for _ in range(pieces)]
     offsets = rng.normal(0, 0.7 * radius, (pieces, 2)) * (pieces > 1)
@@ -212,6 +233,73 @@ def _tube(
             return ~line
         thick: NDArray[np.bool_] = ndimage.distance_transform_edt(line) <= width * np.exp(grows * t)
         return thick
+
+    return draw
+
+
+def _tree(
+    rng: np.random.Generator, size: int, centre: NDArray[np.float64], radius: float
+) -> _Shape:
+    """Bent branches that part into thinner ones, as vessels do."""
+    thickness = max(1.0, float(np.exp(rng.uniform(np.log(0.012), np.log(0.05)))) * size)
+    open_ends = [(np.zeros(2), rng.uniform(0, 2 * np.pi), thickness, 2.2 * radius)]
+    points, widths = [], []
+    for _ in range(int(rng.integers(8, 24))):
+        if not open_ends:
+            break
+        at, direction, width, length = open_ends.pop(0)
+        bend = direction + np.cumsum(rng.normal(0, 0.12, 30))
+        path = at + np.cumsum(np.stack([np.sin(bend), np.cos(bend)], 1) * length / 30, axis=0)
+        points.append(path)
+        widths.append(np.linspace(width, 0.8 * width, len(path)))
+        for side in (-1, 1):
+            if rng.random() < 0.85:
+                turned = bend[-1] + side * rng.uniform(0.2, 0.9)
+                part = rng.uniform(0.6, 0.85)
+                open_ends.append((path[-1], turned, max(0.6, part * width), part * length))
+    places, halves = np.concatenate(points), np.concatenate(widths) / 2
+    places *= 2 * radius / max(float(np.ptp(places, axis=0).max()), 1.0)
+    places -= (places.max(0) + places.min(0)) / 2
+
+    def draw(t: float, moves: NDArray[np.float64], grows: float) -> NDArray[np.bool_]:
+        mask = np.zeros((size, size), np.bool_)
+        at = places + centre + t * moves
+        wide = np.maximum(halves * np.exp(grows * t), 0.5)
+        for n in range(len(at) - 1):
+            if (n + 1) % 30 == 0:  # the next one begins elsewhere
+                continue
+            steps = np.linspace(at[n], at[n + 1], 1 + int(np.abs(at[n + 1] - at[n]).max()))
+            for place in steps:
+                _dot(mask, place, wide[n])
+        return mask
+
+    return draw
+
+
+def _dot(mask: NDArray[np.bool_], place: NDArray[np.float64], radius: float) -> None:
+    """Mark the pixels whose centres are within a radius."""
+    first = np.maximum(np.floor(place - radius).astype(int), 0)
+    last = np.minimum(np.ceil(place + radius).astype(int) + 1, mask.shape)
+    if (last <= first).any():
+        return
+    rows, columns = np.mgrid[first[0] : last[0], first[1] : last[1]]
+    near = np.hypot(rows - place[0], columns - place[1]) <= radius
+    mask[first[0] : last[0], first[1] : last[1]] |= near
+
+
+def _pieces(
+    rng: np.random.Generator, size: int, centre: NDArray[np.float64], radius: float
+) -> _Shape:
+    """One tissue in many places, as lesions, glands and the grey of a brain are."""
+    field = _smooth(rng, size, radius / rng.uniform(3, 8))
+    cut = rng.uniform(0.0, 1.2)
+    rows, columns = np.mgrid[:size, :size]
+
+    def draw(t: float, moves: NDArray[np.float64], grows: float) -> NDArray[np.bool_]:
+        at = centre + t * moves
+        away = np.hypot(rows - at[0], columns - at[1])
+        found: NDArray[np.bool_] = (field > cut) & (away < radius * np.exp(grows * t))
+        return found
 
     return draw
 

@@ -91,7 +91,7 @@ CARDS = (
         192,
         "CC-BY-SA-4.0",
         bytes=12_992_420,
-        sha256="e6d38008c444eaff7d486ed6f7c962cf1e44cee7a04d9220f6e56cffb9d20b28",
+        sha256="0071ed1d3c86a481ee92db67f7ba02bba79c369c7184554023ed31663f595b7c",
         path=_SHIPPED / "nano.safetensors",
         box_hint=True,
         crop=1.5,

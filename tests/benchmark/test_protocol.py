@@ -27,7 +27,9 @@ def test_its_key_is_not_its_name():
 
 
 def test_what_the_paper_does_differently():
-    assert set(differs(CLEAN, PAPER)) == {"name", "where", "range_known", "prompted", "overlap"}
+    assert set(differs(CLEAN, PAPER)) == {
+        "name", "where", "range_known", "prompted", "overlap", "smallest_px"
+    }  # fmt: skip
 
 
 def test_the_clean_box_is_tight():

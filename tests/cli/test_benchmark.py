@@ -90,6 +90,32 @@ def test_protocols_by_name_by_file_and_by_beginning(cases, run, tmp_path):
     assert {row.protocol for row in read_results(tmp_path / "r")} == {"paper-gt", "loose-gt"}
 
 
+def test_names_of_models_and_protocols(cases, run, tmp_path):
+    path = tmp_path / "other-seed.json"
+    path.write_text('{"seed": 3}')  # it says no name: it has the file's
+    to = ("benchmark", "run", cases, "-o", tmp_path / "r", "--engine", "inline")
+    assert run(*to, "-m", "ellipse", "--protocol", path).code == 0
+    assert run(*to, "-m", "classical", "--name", "a contour").code == 0
+    named = {(row.model, row.protocol) for row in read_results(tmp_path / "r")}
+    assert named == {("ellipse", "other-seed"), ("a contour", "clean")}
+    done = run(*to, "-m", "ellipse", "-m", "classical", "--name", "x")
+    assert done.code == 2
+    assert "--name x is for one model; 2 are asked for" in done.err
+    path.write_text('{"seed": 4}')
+    assert "Two protocols are called 'other-seed'" in run(*to, "-m", "ellipse", "--protocol",
+                                                          path).err  # fmt: skip
+
+
+def test_patients_that_were_corrected_count_in_a_comparison(cases, results, run, tmp_path):
+    (tmp_path / "p.csv").write_text("case,patient\nflat-1,a\nflat-2,a\nct-1,a\n")
+    run("benchmark", "prepare", tmp_path / "in", "-o", tmp_path / "again", "--modality", "CT",
+        "--patients", tmp_path / "p.csv")  # fmt: skip
+    pair = ("benchmark", "compare", results, "ellipse", "classical", "--json")
+    (before,) = run(*pair).json()
+    (now,) = run(*pair, "--manifest", tmp_path / "again").json()
+    assert (before["patients"], now["patients"]) == (3, 1)
+
+
 def test_status_counts_what_is_there_and_what_is_missing(cases, results, run):
     done = run("benchmark", "status", results, "--manifest", cases, "--json").json()
     assert [entry["model"] for entry in done["runs"]] == ["classical", "ellipse"]

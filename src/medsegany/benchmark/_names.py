@@ -1,6 +1,6 @@
 """Names in a folder of results: tables know models, protocols and cases by nothing else."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from warnings import warn
 
 from attrs import evolve
@@ -106,13 +106,10 @@ def corrected(rows: Iterable[Measurement], manifest: Manifest) -> list[Measureme
     for row in rows:
         case = known.get(row.case_key)
         if case is not None:
-            now: Mapping[str, str] = {
-                "patient": case.patient,
-                "modality": case.modality,
-                "name": case.labels.get(row.label, row.name),
-            }
-            if any(getattr(row, key) != value for key, value in now.items()):
-                row = evolve(row, **now)  # noqa: PLW2901
+            now = (case.patient, case.modality, case.labels.get(row.label, row.name))
+            if (row.patient, row.modality, row.name) != now:
+                patient, modality, name = now
+                row = evolve(row, patient=patient, modality=modality, name=name)  # noqa: PLW2901
         found.append(row)
     return found
 
