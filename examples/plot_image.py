@@ -45,8 +45,8 @@ print(found.mask.shape, found.mask.dtype, f"{found.mask.sum():,} pixels")
 
 # %%
 # The mask lies on the image as given: same height, same width. The score is the overlap with the
-# truth (IoU) that the model expects of it, about 0 to 1. The model is ``nano``, the small SAM 2 that
-# comes along; ``load("sam2.1-t")`` and its like take the same prompts.
+# truth (IoU) that the model expects of it, about 0 to 1. The model is ``nano``, the small SAM 2
+# that comes along; ``load("sam2.1-t")`` and its like take the same prompts.
 
 blue = "#0b4f8a"  # shows on red and on yellow
 figure, (whole, near) = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
