@@ -1,6 +1,7 @@
 """Put trained weights into the package, as float16, and say what the card has to say of them.
 
-uv run python scripts/nano/ship.py runs/nano/stage-3/best.safetensors
+uv run python scripts/nano/ship.py runs/nano/stage-5/best.safetensors
+    --before runs/nano/stage-4/best.safetensors --keep 0.25
 """
 
 import argparse
@@ -18,8 +19,17 @@ def main() -> None:
     """Convert, and print the lines of the card."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("weights", type=Path)
+    options.add_argument("--before", type=Path, help="Weights of the stage before, to be mixed in.")
+    options.add_argument("--keep", type=float, default=0.0, help="The part of those.")
     given = options.parse_args()
-    state = {name: value.half() for name, value in load_file(given.weights).items()}
+    state = load_file(given.weights)
+    if given.before is not None:
+        before = load_file(given.before)
+        state = {
+            name: given.keep * before[name].float() + (1 - given.keep) * value.float()
+            for name, value in state.items()
+        }
+    state = {name: value.half() for name, value in state.items()}
     _PLACE.parent.mkdir(exist_ok=True)
     save_file(state, _PLACE)
     _PLACE.chmod(0o644)

@@ -91,7 +91,7 @@ CARDS = (
         192,
         "CC-BY-SA-4.0",
         bytes=12_992_420,
-        sha256="0071ed1d3c86a481ee92db67f7ba02bba79c369c7184554023ed31663f595b7c",
+        sha256="5883ac22e1f01af29b1b9bb05c985d1f0f0c2102a8a65b00cbc995827d4fdfac",
         path=_SHIPPED / "nano.safetensors",
         box_hint=True,
         crop=1.5,
