@@ -124,24 +124,31 @@ def _images_table(rows: Sequence[Row], models: Sequence[str]) -> str:
     for how in _PROMPTS:
         here = [row for row in rows if row["prompt"] == how]
         shown = [name for name in models if any(row["model"] == name for row in here)]
-        lines = [f"**{how}**", "", f"| | objects (images) | {' | '.join(shown)} |"]
-        lines.append("|---|---|" + "---|" * len(shown))
-        means: dict[str, list[float]] = {name: [] for name in shown}
-        for modality in sorted({row["modality"] for row in here}):
-            of = {n: [r for r in here if r["model"] == n and r["modality"] == modality]
-                  for n in shown}  # fmt: skip
-            first = of[shown[0]]
-            words = [f"{modality}", f"{len(first)} ({len({r['case'] for r in first})})"]
-            for name in shown:
-                found = summarize([r["dsc"] for r in of[name]], patients=_patients(of[name]))
-                means[name].append(found.mean)
-                words.append(_with_interval(found))
-            lines.append(f"| {' | '.join(words)} |")
-        words = [f"**{np.mean(means[name]):.3f}**" for name in shown]
-        count = sum(row["model"] == shown[0] for row in here)
-        lines.append(f"| **mean of modalities** | {count} | {' | '.join(words)} |")
+        lines = _lines(how, "images", here, shown)
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
+
+
+def _lines(title: str, counted: str, rows: Sequence[Row], models: Sequence[str]) -> list[str]:
+    """A table of modalities and models; the last line is the mean of those labelled by people."""
+    lines = [f"**{title}**", "", f"| | objects ({counted}) | {' | '.join(models)} |"]
+    lines.append("|---|---|" + "---|" * len(models))
+    means: dict[str, list[float]] = {name: [] for name in models}
+    for modality in sorted({row["modality"] for row in rows}):
+        of = {n: [r for r in rows if r["model"] == n and r["modality"] == modality]
+              for n in models}  # fmt: skip
+        first = of[models[0]]
+        words = [modality, f"{len(first)} ({len({r['case'] for r in first})})"]
+        for name in models:
+            found = summarize([r["dsc"] for r in of[name]], patients=_patients(of[name]))
+            words.append(_with_interval(found))
+            if _by_people(first[0]):
+                means[name].append(found.mean)
+        lines.append(f"| {' | '.join(words)} |")
+    words = [f"**{np.mean(means[name]):.3f}**" for name in models]
+    count = sum(_by_people(row) for row in rows if row["model"] == models[0])
+    what = "mean of modalities" + ("" if all(map(_by_people, rows)) else ", labels by people")
+    return [*lines, f"| **{what}** | {count} | {' | '.join(words)} |"]
 
 
 def _with_interval(found: Summary) -> str:
@@ -221,26 +228,7 @@ def _stacks_table(rows: Sequence[Row]) -> str:
     for kind, title in (("3d", "Volumes"), ("video", "Videos")):
         here = [row for row in rows if row["kind"] == kind]
         shown = list(dict.fromkeys(row["model"] for row in here))
-        lines = [f"**{title}**", "", f"| | objects (cases) | {' | '.join(shown)} |"]
-        lines.append("|---|---|" + "---|" * len(shown))
-        means: dict[str, list[float]] = {name: [] for name in shown}
-        for modality in sorted({row["modality"] for row in here}):
-            of = {n: [r for r in here if r["model"] == n and r["modality"] == modality]
-                  for n in shown}  # fmt: skip
-            first = of[shown[0]]
-            words = [modality, f"{len(first)} ({len({r['case'] for r in first})})"]
-            for name in shown:
-                found = summarize([r["dsc"] for r in of[name]], patients=_patients(of[name]))
-                words.append(_with_interval(found))
-                if _by_people(first[0]):
-                    means[name].append(found.mean)
-            lines.append(f"| {' | '.join(words)} |")
-        words = [f"**{np.mean(means[name]):.3f}**" for name in shown]
-        count = sum(_by_people(row) for row in here if row["model"] == shown[0])
-        what = "mean of modalities" + (
-            ", labels by people" if count < len(here) / len(shown) else ""
-        )
-        lines.append(f"| **{what}** | {count} | {' | '.join(words)} |")
+        lines = _lines(title, "cases", here, shown)
         parts.append("\n".join(lines))
         for better, worse in (
             ("nano, ByMemory", "nano, ByBox"),

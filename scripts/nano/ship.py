@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import medsegany
 from medsegany.checkpoints import sha256
+from medsegany.training._weights import between
 
 _PLACE = Path(medsegany.__file__).parent / "weights" / "nano.safetensors"
 
@@ -24,11 +25,7 @@ def main() -> None:
     given = options.parse_args()
     state = load_file(given.weights)
     if given.before is not None:
-        before = load_file(given.before)
-        state = {
-            name: given.keep * before[name].float() + (1 - given.keep) * value.float()
-            for name, value in state.items()
-        }
+        state = between(state, load_file(given.before), given.keep)
     state = {name: value.half() for name, value in state.items()}
     _PLACE.parent.mkdir(exist_ok=True)
     save_file(state, _PLACE)

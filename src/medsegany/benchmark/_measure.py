@@ -114,10 +114,11 @@ def opened(case: Case, path: Path) -> Opened:
     Raises:
         FileError: The file is missing, broken, or not the one of the manifest.
     """
-    if file_sha256(existing(path)) != case.sha256:
+    path = existing(path)
+    if file_sha256(path) != case.sha256:
         msg = f"{path} is not the file that the manifest knows: it was changed, or replaced."
         raise FileError(msg)
-    with reading(existing(path), "a case (npz)"), np.load(path, allow_pickle=False) as file:
+    with reading(path, "a case (npz)"), np.load(path, allow_pickle=False) as file:
         image, truth = file["imgs"], file["gts"]
     return Opened(case, image, truth)
 
@@ -175,16 +176,18 @@ def _image(
 ) -> Mapping[int, Mask]:
     embedded = segmenter.embed(what.image)  # once, however many objects
     height, width = what.truth.shape
-    drawn = np.zeros((height, width), np.int64)
     bits: dict[int, NDArray[np.uint8]] = {}
     for begin in range(0, len(objects), _TOGETHER):
         some = objects[begin : begin + _TOGETHER]
-        for label, mask in embedded.segment({one.label: one.box for one in some}).masks.items():
-            drawn[mask] = label
-            bits[label] = np.packbits(mask)
-    if protocol.overlap == "last":
-        return _Masks(tuple(bits), lambda label: drawn == label)
-    return _Masks(tuple(bits), lambda label: unpack(bits[label], (height, width)))
+        found = embedded.segment({one.label: one.box for one in some}).masks
+        bits |= {label: np.packbits(mask) for label, mask in found.items()}
+    masks = _Masks(tuple(bits), lambda label: unpack(bits[label], (height, width)))
+    if protocol.overlap != "last":
+        return masks
+    drawn = np.zeros((height, width), np.int64)
+    for label, mask in masks.items():
+        drawn[mask] = label
+    return _Masks(tuple(bits), lambda label: drawn == label)
 
 
 def _volume(
@@ -240,6 +243,13 @@ def scored(what: Opened, found: Found, protocol: Protocol) -> list[Score]:
     return [_score(what, one, found.masks[one.label], protocol) for one in found.asked]
 
 
+def nsd_of(mask: Mask, truth: Mask, spacing_mm: tuple[float, ...], tolerance_mm: float) -> float:
+    """The NSD of an image or a volume; one slice has a border, and no faces above and below."""
+    if truth.ndim == 3 and len(truth) == 1:
+        mask, truth, spacing_mm = mask[0], truth[0], spacing_mm[1:]
+    return float(metrics.nsd(mask, truth, spacing_mm=spacing_mm, tolerance_mm=tolerance_mm))
+
+
 def _score(what: Opened, one: Asked, mask: Mask, protocol: Protocol) -> Score:
     truth = what.truth == one.label
     spacing: tuple[float, ...] = what.case.spacing_mm or (1.0,) * truth.ndim
@@ -255,10 +265,5 @@ def _score(what: Opened, one: Asked, mask: Mask, protocol: Protocol) -> Score:
             ])
         )  # fmt: skip
     else:
-        flat = len(truth) == 1 and what.case.kind == "3d"
-        if flat:  # one slice has a border, and no faces above and below
-            mask, truth, spacing = mask[0], truth[0], spacing[1:]
-        nsd = float(
-            metrics.nsd(mask, truth, spacing_mm=spacing, tolerance_mm=protocol.tolerance_mm)
-        )
+        nsd = nsd_of(mask, truth, spacing, protocol.tolerance_mm)
     return Score(one, metrics.dsc(mask, truth), nsd, int(truth.sum()), int(mask.sum()))

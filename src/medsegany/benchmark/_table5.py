@@ -10,6 +10,7 @@ import numpy as np
 from attrs import field, frozen
 
 from medsegany import metrics
+from medsegany.benchmark._measure import nsd_of
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io._files import atomically, write_text
 from medsegany.metrics import Summary, summarize
@@ -202,11 +203,8 @@ def _scores(
     for label in boxes:
         mask, true = found.masks[label], truth == label
         distance = tolerance_mm[label] if isinstance(tolerance_mm, Mapping) else tolerance_mm
-        spacing: tuple[float, ...] = case.spacing_mm
-        if len(mask) == 1:  # a picture has a border, and no faces above and below
-            mask, true, spacing = mask[0], true[0], spacing[1:]
-        nsd = metrics.nsd(mask, true, spacing_mm=spacing, tolerance_mm=distance)
-        scores[label] = {"dsc": metrics.dsc(mask, true), "nsd": float(nsd)}
+        nsd = nsd_of(mask, true, case.spacing_mm, distance)
+        scores[label] = {"dsc": metrics.dsc(mask, true), "nsd": nsd}
     return scores
 
 
