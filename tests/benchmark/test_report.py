@@ -89,6 +89,20 @@ def test_the_page_needs_no_other_file(measured, tmp_path):
     assert all(np.asarray(Pillow.open(path)).std() > 5 for path in made.figures)
 
 
+def test_objects_that_are_too_small_are_counted(measured, tmp_path):
+    manifest, _ = measured
+    known = len({(case.id, label) for case in manifest for label in case.labels})
+    large = evolve(CLEAN, name="large", smallest_px=100)
+    run(manifest, ["ellipse"], tmp_path, protocols=[large])
+    rows = [row for row in read_results(tmp_path) if row.status == "ok"]
+    lost = {row.case for row in read_results(tmp_path) if row.status != "ok"}
+    there = sum(len(case.labels) for case in manifest if case.id not in lost)
+    assert 0 < len(rows) < there <= known
+    page = report(tmp_path, tmp_path / "with", manifest=manifest).page.read_text("utf-8")
+    assert f"{there - len(rows)} further objects of these cases are too small" in page
+    assert "too small" not in report(tmp_path, tmp_path / "without").page.read_text("utf-8")
+
+
 def test_the_best_and_the_worst_are_shown(measured):
     manifest, results = measured
     rows = [row for row in read_results(results) if row.protocol == "clean"]

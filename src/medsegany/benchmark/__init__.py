@@ -5,6 +5,7 @@ from medsegany.benchmark._model import Identity, Model
 from medsegany.benchmark._names import corrected
 from medsegany.benchmark._paper_tables import paper_tables
 from medsegany.benchmark._preparation import PAPER as PAPER_PREPARATION, Preparation
+from medsegany.benchmark._prepare import Prepared, prepare
 from medsegany.benchmark._protocol import CLEAN, PAPER, Protocol, differs
 from medsegany.benchmark._published import (
     PUBLISHED,
@@ -20,7 +21,7 @@ from medsegany.benchmark._report import Report, report
 from medsegany.benchmark._results import Key, Measurement, Status, read_results
 from medsegany.benchmark._run import Engine, Inline, Ran, run
 from medsegany.benchmark._serial import Serial
-from medsegany.benchmark._sources import Prepared, Source, prepare, read_sources, sources
+from medsegany.benchmark._sources import Source, read_sources, sources
 from medsegany.benchmark._station import Job
 from medsegany.benchmark._table5 import Cell, Table5, table5
 from medsegany.benchmark._tables import Average, Metric, ScoreTable, tabulated

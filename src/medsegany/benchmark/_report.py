@@ -91,7 +91,7 @@ def report(
         for one in best_and_worst(mine, model, manifest, results / "masks" / model / protocol)
     ]  # fmt: skip
     page = folder / "report.html"
-    text = _page(title, here, tables, figures, shown)
+    text = _page(title, here, tables, figures, shown, manifest)
     _write_text(page, text)
     return Report(page, tuple(written), tuple(figures.values()))
 
@@ -147,9 +147,10 @@ def _page(
     tables: Mapping[str, ScoreTable],
     figures: Mapping[str, Path],
     shown: Sequence[Shown],
+    manifest: Manifest | None,
 ) -> str:
     learnt = trained(rows)
-    parts = [_section("In short", _counts(learnt))] if learnt else []
+    parts = [_section("In short", _counts(learnt, manifest))] if learnt else []
     parts += [
         _section(f"Table {name.removeprefix('table')}. {table.title}", _table(table))
         for name, table in tables.items()
@@ -172,7 +173,7 @@ def _section(head: str, body: str) -> str:
     return f"<section><h2>{escape(head)}</h2>\n{body}</section>"
 
 
-def _counts(rows: Sequence[Measurement]) -> str:
+def _counts(rows: Sequence[Measurement], manifest: Manifest | None) -> str:
     good = [row for row in rows if row.status == "ok"]
     lines = []
     for kind, words in _KINDS.items():
@@ -182,7 +183,24 @@ def _counts(rows: Sequence[Measurement]) -> str:
                       for name in ("case", "patient", "modality")]  # fmt: skip
             objects = len({(row.case, row.label) for row in here})
             lines.append([words, *map(str, (*counts, objects))])
-    return _grid(["", "cases", "patients", "modalities", "objects"], lines)
+    table = _grid(["", "cases", "patients", "modalities", "objects"], lines)
+    return table + _list(_too_small(good, manifest))
+
+
+def _too_small(rows: Sequence[Measurement], manifest: Manifest | None) -> list[str]:
+    """A sentence about objects that nobody was asked for, where the manifest tells of them."""
+    measured: dict[str, set[int]] = {}
+    for row in rows:
+        measured.setdefault(row.case_key, set()).add(row.label)
+    left_out = sum(
+        len(case.labels.keys() - measured[case.key])
+        for case in manifest or ()
+        if case.key in measured
+    )
+    if not left_out:
+        return []
+    return [f"{left_out} further objects of these cases are too small on their prompted slice, "
+            "and no model was asked for them (smallest_px of the protocol)."]  # fmt: skip
 
 
 def _table(table: ScoreTable) -> str:
