@@ -13,9 +13,13 @@ from medsegany.io._files import atomically
 from medsegany.overlays import COLOURS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 DPI = 150
+_LETTERS_PER_INCH = 11
+_FEW_DECADES = 100  # on the axis of seconds: 1, 2 and 5 have numbers
+_MARKERS = "oDs^"
 _WORDS = {"dsc": "DSC", "nsd": "NSD"}
 
 
@@ -51,8 +55,11 @@ def dots_and_boxes(rows: Sequence[Measurement], metric: Metric = "dsc") -> "Figu
                 whiskerprops={"color": colour}, capprops={"color": colour},
             )  # fmt: skip
             spread = x + rng.uniform(-0.22, 0.22, len(means))
-            axes.scatter(spread, means, s=9, color=[colour], alpha=0.7, linewidths=0, zorder=3)
-        axes.scatter([], [], color=[colour], label=model)
+            axes.scatter(
+                spread, means, s=9, color=[colour], marker=_marker(n), alpha=0.7, linewidths=0,
+                zorder=3,
+            )  # fmt: skip
+        axes.scatter([], [], color=[colour], marker=_marker(n), label=model)
     middle = (len(models) - 1) / 2
     places = [k * (len(models) + 1) + middle for k in range(len(modalities))]
     axes.set_xticks(places, modalities, rotation=30 if len(modalities) > 4 else 0, ha="right"
@@ -60,7 +67,7 @@ def dots_and_boxes(rows: Sequence[Measurement], metric: Metric = "dsc") -> "Figu
     axes.set(ylabel=f"{_WORDS[metric]} of a case", ylim=(-0.02, 1.02))
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, ncols=len(models), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    _name_colours(figure, axes)
     return figure
 
 
@@ -76,24 +83,45 @@ def prices(rows: Sequence[Measurement]) -> "Figure":
     good = [row for row in rows if row.status == "ok"]
     figure = _figure(8.0, 3.4)
     left, right = figure.subplots(1, 2, sharey=True)
+    ticker = optional_import("matplotlib.ticker", extra="benchmark", purpose="draw figures")
+    spent, held = [], []
     for n, model in enumerate(sorted({row.model for row in good})):
         here = [row for row in good if row.model == model]
         dsc = _mean_of_modalities(here)
         seconds = float(np.median(list({row.case: row.seconds for row in here}.values())))
         memory = max(row.peak_bytes for row in here) / 2**30
+        spent.append(seconds)
+        held.append(memory)
         for axes, value in ((left, seconds), (right, memory)):
-            axes.scatter([value], [dsc], s=60, color=[_colour(n)], zorder=3, label=model)
-            axes.annotate(
-                model, (value, dsc), xytext=(0, 8), textcoords="offset points", fontsize=9,
-                ha="center",
-            )  # fmt: skip
+            axes.scatter(
+                [value], [dsc], s=60, color=[_colour(n)], marker=_marker(n), zorder=3, label=model
+            )
     left.set(xlabel="seconds for a case (median)", ylabel="mean DSC of modalities", xscale="log")
     right.set(xlabel="peak memory (GiB)")
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.set_axisbelow(True)
-        axes.margins(x=0.3, y=0.25)
+        axes.margins(y=0.25)
+    shortest, longest = min(spent), max(spent)
+    left.set_xlim(shortest / 2, longest * 2)
+    left.xaxis.set_major_locator(
+        ticker.LogLocator(subs=(1.0, 2.0, 5.0) if longest < _FEW_DECADES * shortest else (1.0,))
+    )
+    left.xaxis.set_major_formatter("{x:g}")
+    left.xaxis.set_minor_formatter("")
+    right.set_xlim(0, 1.15 * max(held) or 1.0)  # Windows tells of none
+    _name_colours(figure, left)
     return figure
+
+
+def _name_colours(figure: "Figure", axes: "Axes") -> None:
+    """Above the plot, in as many lines as it takes; names beside points would hide each other."""
+    points, names = axes.get_legend_handles_labels()
+    letters = 4 + max(map(len, names))
+    columns = max(1, int(figure.get_figwidth() * _LETTERS_PER_INCH / letters))
+    figure.legend(
+        points, names, frameon=False, ncols=min(len(names), columns), loc="outside upper center"
+    )
 
 
 def _mean_of_modalities(rows: Sequence[Measurement]) -> float:
@@ -121,3 +149,8 @@ def _figure(width: float, height: float) -> "Figure":
 def _colour(number: int) -> tuple[float, float, float]:
     red, green, blue = COLOURS[number % len(COLOURS)]
     return red / 255, green / 255, blue / 255
+
+
+def _marker(number: int) -> str:
+    """Another one where colours begin again."""
+    return _MARKERS[number // len(COLOURS) % len(_MARKERS)]

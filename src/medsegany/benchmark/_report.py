@@ -199,8 +199,11 @@ def _too_small(rows: Sequence[Measurement], manifest: Manifest | None) -> list[s
     )
     if not left_out:
         return []
-    return [f"{left_out} further objects of these cases are too small on their prompted slice, "
-            "and no model was asked for them (smallest_px of the protocol)."]  # fmt: skip
+    words = (
+        f"{left_out} further objects of these cases are too small on their prompted slice, "
+        "and no model was asked for them (smallest_px of the protocol)."
+    )
+    return [words]
 
 
 def _table(table: ScoreTable) -> str:

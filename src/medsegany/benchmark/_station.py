@@ -174,8 +174,11 @@ def write_masks(job: Job, found: Found) -> Path:
 
 
 def _save(path: Path, masks: Mapping[int, Mask]) -> None:
-    """As `numpy.savez_compressed` does, which would need all masks at once."""
-    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+    """As `numpy.savez_compressed` does, which would need all masks at once.
+
+    Masks are small however little effort is made, and this is the thread beside the model.
+    """
+    with ZipFile(path, "w", ZIP_DEFLATED, compresslevel=1) as archive:
         for label, mask in masks.items():
             with archive.open(f"{label}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, mask, allow_pickle=False)
