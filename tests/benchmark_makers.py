@@ -53,6 +53,8 @@ import numpy as np
 from medsegany.testing.fakes import FakeSegmenter
 
 class Evil(FakeSegmenter):
+    version = "1"
+
     def embed(self, image):
         what = int(np.max(image))
         if what == 251:

@@ -73,3 +73,18 @@ def test_the_way_through_a_stack_is_the_model_s_own():
 def test_a_wrong_value_is_named(wrong, said):
     with pytest.raises(InvalidInput, match=said):
         Protocol(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"where": "midle"}', "where"),
+        ('{"wher": "middle"}', "'wher' is none of them"),
+        ('["middle"]', "a list is none of them"),
+        ('{"jitter_px": "2"}', "another kind|jitter_px"),
+        ("middle", "A protocol is JSON"),
+    ],
+)
+def test_what_is_no_protocol_is_explained(text, said):
+    with pytest.raises(InvalidInput, match=said):
+        Protocol.from_json(text)

@@ -10,7 +10,7 @@ from benchmark_makers import manifest_of
 from PIL import Image as Pillow
 
 from medsegany.benchmark import CLEAN, EllipseSegmenter, paper_tables, read_results, report, run
-from medsegany.benchmark._figures import dots_and_boxes
+from medsegany.benchmark._figures import dots_and_boxes, prices
 from medsegany.benchmark._pictures import best_and_worst
 from medsegany.errors import InvalidInput
 from medsegany.testing.fakes import FakeSegmenter
@@ -108,12 +108,13 @@ def test_the_best_and_the_worst_are_shown(measured):
     rows = [row for row in read_results(results) if row.protocol == "clean"]
     shown = best_and_worst(rows, "ellipse", manifest, results / "masks" / "ellipse" / "clean")
     assert [(one.modality, one.rank) for one in shown] == [
-        ("CT", "best"),
         ("Endoscopy", "best"),
         ("Endoscopy", "worst"),
+        ("CT", "best"),
         ("US", "best"),
     ]
-    assert shown[1].dsc >= shown[2].dsc
+    assert [(one.kind, one.index) for one in shown[1:]] == [("2d", 0), ("3d", 2), ("video", 1)]
+    assert shown[0].dsc >= shown[1].dsc
     assert all(one.picture.shape == (256, 516, 3) for one in shown)
     left, right = shown[0].picture[:, :256], shown[0].picture[:, 260:]
     assert (left != right).any()  # an ellipse is no disc that grows
@@ -137,3 +138,41 @@ def test_a_wrong_question_is_explained(measured, tmp_path):
     assert not list(tmp_path.iterdir())
     with pytest.raises(InvalidInput, match="there is nothing"):
         report(tmp_path, tmp_path / "out")
+
+
+def test_a_manifest_of_something_else_is_noticed(measured, tmp_path):
+    manifest, results = measured
+    other = manifest_of(tmp_path)
+    other = evolve(other, cases=tuple(evolve(case, id=f"{case.id}-x") for case in other))
+    with pytest.raises(InvalidInput, match="knows none of the 4 cases"):
+        report(results, tmp_path / "out", manifest=other)
+    assert not (tmp_path / "out").exists()
+    with pytest.warns(UserWarning, match="knows only 1 of the 4 cases"):
+        report(results, tmp_path / "out", manifest=manifest.where(lambda c: c.id == "ct-1"))
+
+
+def test_what_an_earlier_report_left_does_not_stay(measured, tmp_path):
+    _, results = measured
+    report(results, tmp_path, protocol="clean")
+    mine = tmp_path / "notes.md"
+    mine.write_text("mine")
+    run(measured[0].where(lambda c: c.kind == "3d"), ["ellipse"], tmp_path / "volumes")
+    made = report(tmp_path / "volumes", tmp_path)
+    files = {path for path in tmp_path.iterdir() if path.is_file()}
+    assert files == {made.page, *made.tables, *made.figures, mine}
+
+
+def test_a_model_with_fewer_cases_is_on_no_plot_of_prices(measured):
+    rows = [r for r in read_results(measured[1]) if (r.kind, r.protocol) == ("2d", "clean")]
+    whole = prices(rows)
+    assert [text.get_text() for text in whole.legends[0].texts] == ["ellipse", "fake"]
+    fewer = [row for row in rows if (row.model, row.case) != ("fake", "flat-2")]
+    assert [text.get_text() for text in prices(fewer).legends[0].texts] == ["ellipse"]
+
+
+def test_the_data_are_told_where_the_manifest_is_there(measured, tmp_path):
+    manifest, results = measured
+    named = evolve(manifest, cases=tuple(evolve(c, dataset="Discs <1>") for c in manifest))
+    text = report(results, tmp_path, manifest=named).page.read_text("utf-8")
+    assert "Discs &lt;1&gt;" in text
+    assert manifest.key in text

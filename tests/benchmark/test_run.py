@@ -21,6 +21,8 @@ from medsegany.benchmark import (
 )
 from medsegany.benchmark._model import device_of
 from medsegany.benchmark._results import write_shard
+from medsegany.benchmark._serial import _Worker
+from medsegany.benchmark._station import Job
 from medsegany.errors import FileError, InvalidInput, UnknownModel
 from medsegany.metrics import dsc
 from medsegany.testing import phantoms
@@ -243,3 +245,51 @@ def test_a_damaged_shard_is_named(manifest, tmp_path):
     shard.write_bytes(shard.read_bytes()[:-20])
     with pytest.raises(FileError, match=shard.name):
         read_results(tmp_path)
+
+
+class Versioned(FakeSegmenter):
+    def __init__(self, version=""):
+        super().__init__()
+        self.version = version
+
+
+def test_what_nothing_tells_apart_is_said_when_it_is_skipped(manifest, tmp_path):
+    run(manifest, [Versioned()], tmp_path / "r")
+    with pytest.warns(UserWarning, match="4 cases of fake were there before"):
+        run(manifest, [Versioned()], tmp_path / "r")
+    with pytest.raises(InvalidInput, match="fake"):
+        run(manifest, [Versioned("2")], tmp_path / "r")
+
+
+def test_a_module_of_any_name_tells_a_model_apart(manifest, tmp_path):
+    class Learnt(FakeSegmenter):
+        def __init__(self, weight, dtype=torch.float32):
+            super().__init__()
+            self.net = torch.nn.Linear(1, 1).to(dtype)
+            torch.nn.init.constant_(self.net.weight, weight)
+            torch.nn.init.zeros_(self.net.bias)
+
+    keys = [Model("fake").identity(Learnt(*how)).key for how in
+            ((1.0,), (1.0,), (2.0,), (1.0, torch.bfloat16))]  # fmt: skip
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+
+
+def test_the_ellipse_refuses_what_it_does_not_have(manifest, tmp_path):
+    with pytest.raises(InvalidInput, match="ellipse has no option crop"):
+        run(manifest, [Model("ellipse", crop=1.5)], tmp_path / "r")
+
+
+def test_a_worker_does_not_outlive_who_asked(tmp_path, monkeypatch):
+    """Its input ends without a last line, in the middle of a case that hangs."""
+    install_evil(tmp_path / "package", monkeypatch)
+    manifest = evil_manifest(tmp_path)
+    hangs = next(case for case in manifest if case.id == "case-2")
+    worker = _Worker(Model("evil"))
+    job = Job(hangs, manifest.path(hangs), CLEAN)
+    for _ in range(2):  # it reads ahead
+        assert worker.send(job.to_json())
+    assert worker.receive(60)[1]["kind"] == "begun"
+    worker._process.stdin.close()
+    assert worker._process.wait(30) == 1
+    worker.stop()

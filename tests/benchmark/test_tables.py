@@ -121,3 +121,20 @@ def test_a_mean_is_of_one_model_one_protocol_and_one_version_of_a_case(what):
     one = row("a", "one", 0.5)
     with pytest.raises(InvalidInput, match="one: "):
         tabulated([one, evolve(one, label=2, **{what: "other"})], "Title")
+
+
+def test_a_modality_that_a_model_has_not_seen_is_said():
+    rows = [row for row in ROWS if (row.model, row.modality) != ("two", "MR")]
+    assert "MR: two has 0 of 1 cases." in tabulated(rows, "Title").gaps()
+
+
+def test_a_patient_of_two_modalities_is_one():
+    table = tabulated([evolve(row, patient="anna") for row in ROWS], "Title")
+    assert table.cells["one", "mean", "dsc"].cases.patients == 1
+    assert table.cells["one", "mean", "dsc"].cases.count == 3
+
+
+def test_one_patient_is_no_test():
+    rows = [evolve(row, patient="anna") for row in ROWS]
+    assert tabulated(rows, "Title", against="two").tested() == []
+    assert len(tabulated(ROWS, "Title", against="two").tested()) == 1

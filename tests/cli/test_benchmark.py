@@ -111,9 +111,10 @@ def test_patients_that_were_corrected_count_in_a_comparison(cases, results, run,
     run("benchmark", "prepare", tmp_path / "in", "-o", tmp_path / "again", "--modality", "CT",
         "--patients", tmp_path / "p.csv")  # fmt: skip
     pair = ("benchmark", "compare", results, "ellipse", "classical", "--json")
-    (before,) = run(*pair).json()
-    (now,) = run(*pair, "--manifest", tmp_path / "again").json()
-    assert (before["patients"], now["patients"]) == (3, 1)
+    before = {test["kind"]: test["patients"] for test in run(*pair).json()}
+    now = run(*pair, "--manifest", tmp_path / "again").json()
+    assert before == {"2d": 2, "3d": 1}
+    assert {test["kind"]: test["patients"] for test in now} == {"2d": 1, "3d": 1}
 
 
 def test_status_counts_what_is_there_and_what_is_missing(cases, results, run):
@@ -136,8 +137,15 @@ def test_a_case_without_a_score_is_said_and_the_code_is_partial(tmp_path, monkey
 
 
 def test_two_models_are_compared_by_patients(results, run):
-    (test,) = run("benchmark", "compare", results, "classical", "ellipse", "--json").json()
-    assert (test["one"], test["other"], test["patients"]) == ("classical", "ellipse", 3)
+    pair = ("benchmark", "compare", results, "classical", "ellipse")
+    images, volumes = run(*pair, "--json").json()
+    assert (images["one"], images["other"], images["patients"]) == ("classical", "ellipse", 2)
+    assert (images["kind"], volumes["kind"]) == ("2d", "3d")
+    assert run(*pair, "--kind", "2d", "--json").json() == [images]
+    assert "have no videos" in run(*pair, "--kind", "video").err
+    assert (
+        "--protocol paper: there are results under clean" in run(*pair, "--protocol", "paper").err
+    )
     rows = read_results(results)
     assert "classical" in run("benchmark", "compare", results, "classical", "ellipse").out
     assert json.dumps(len(rows)) == "8"
@@ -146,10 +154,10 @@ def test_two_models_are_compared_by_patients(results, run):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--shard", "4/3"], "--shard 4/3: a number and how many"),
-        (["--shard", "2"], "--shard 2: a number and how many"),
-        (["--protocol", "papper"], "--protocol papper: there is clean, paper"),
-        (["--only", "MR"], "--only MR: the manifest has no such case"),
+        (["--shard", "4/3"], "--shard 4/3: which one of how many"),
+        (["--shard", "2"], "--shard 2: which one of how many"),
+        (["--protocol", "papper"], "--protocol papper is neither clean nor paper"),
+        (["--only", "MR"], "--only MR: the manifest has cases of CT"),
         (["--workers", "2"], "--workers 2 is for --engine ray; serial has one"),
         (["--engine", "inline", "--timeout", "3"], "--timeout needs a process"),
         (["-m", "elipse"], "elipse"),

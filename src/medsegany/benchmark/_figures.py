@@ -23,12 +23,15 @@ _MARKERS = "oDs^"
 _WORDS = {"dsc": "DSC", "nsd": "NSD"}
 
 
-def dots_and_boxes(rows: Sequence[Measurement], metric: Metric = "dsc") -> "Figure":
+def dots_and_boxes(
+    rows: Sequence[Measurement], metric: Metric = "dsc", coloured: Sequence[str] = ()
+) -> "Figure":
     """Every case a dot, over a box of quartiles: like figures 2 and 3 of the paper.
 
     Args:
         rows: With scores, of one protocol.
         metric: "dsc" or "nsd".
+        coloured: Models in the order of their colours, where several plots are to agree.
 
     Raises:
         MissingDependency: matplotlib is not installed.
@@ -36,12 +39,13 @@ def dots_and_boxes(rows: Sequence[Measurement], metric: Metric = "dsc") -> "Figu
     good = [row for row in rows if row.status == "ok"]
     modalities = sorted({row.modality for row in good})
     models = sorted({row.model for row in good})
+    places_of = {model: n for n, model in enumerate(coloured or models)}
     width = max(5.0, 1.2 + 0.5 * len(modalities) * (len(models) + 1))
     figure = _figure(min(width, 16.0), 4.2)
     axes = figure.add_subplot()
     rng = np.random.default_rng(0)  # where dots stand within their column
     for n, model in enumerate(models):
-        colour = _colour(n)
+        colour, marker = _colour(places_of[model]), _marker(places_of[model])
         for k, modality in enumerate(modalities):
             here = [r for r in good if (r.model, r.modality) == (model, modality)]
             means = [mean for mean, _ in by_case(here, metric).values()]
@@ -56,10 +60,10 @@ def dots_and_boxes(rows: Sequence[Measurement], metric: Metric = "dsc") -> "Figu
             )  # fmt: skip
             spread = x + rng.uniform(-0.22, 0.22, len(means))
             axes.scatter(
-                spread, means, s=9, color=[colour], marker=_marker(n), alpha=0.7, linewidths=0,
+                spread, means, s=12, color=[colour], marker=marker, alpha=0.8, linewidths=0,
                 zorder=3,
             )  # fmt: skip
-        axes.scatter([], [], color=[colour], marker=_marker(n), label=model)
+        axes.scatter([], [], color=[colour], marker=marker, label=model)
     middle = (len(models) - 1) / 2
     places = [k * (len(models) + 1) + middle for k in range(len(modalities))]
     axes.set_xticks(places, modalities, rotation=30 if len(modalities) > 4 else 0, ha="right"
@@ -71,11 +75,14 @@ def dots_and_boxes(rows: Sequence[Measurement], metric: Metric = "dsc") -> "Figu
     return figure
 
 
-def prices(rows: Sequence[Measurement]) -> "Figure":
+def prices(rows: Sequence[Measurement], coloured: Sequence[str] = ()) -> "Figure":
     """Seconds for a case, and peak memory, against the mean DSC; one point for each model.
+
+    Models that have fewer cases than another one are left out: their means are of other cases.
 
     Args:
         rows: With scores, of one protocol and of cases of one kind.
+        coloured: See `dots_and_boxes`.
 
     Raises:
         MissingDependency: matplotlib is not installed.
@@ -85,8 +92,13 @@ def prices(rows: Sequence[Measurement]) -> "Figure":
     left, right = figure.subplots(1, 2, sharey=True)
     ticker = optional_import("matplotlib.ticker", extra="benchmark", purpose="draw figures")
     spent, held = [], []
-    for n, model in enumerate(sorted({row.model for row in good})):
-        here = [row for row in good if row.model == model]
+    models = sorted({row.model for row in good})
+    places_of = {model: n for n, model in enumerate(coloured or models)}
+    every = max(len({row.case for row in good if row.model == model}) for model in models)
+    for model in models:
+        n, here = places_of[model], [row for row in good if row.model == model]
+        if len({row.case for row in here}) < every:
+            continue
         dsc = _mean_of_modalities(here)
         seconds = float(np.median(list({row.case: row.seconds for row in here}.values())))
         memory = max(row.peak_bytes for row in here) / 2**30

@@ -154,6 +154,9 @@ class Manifest:
             FileError: There is none, or it is damaged.
         """
         path = Path(path) / NAME if Path(path).is_dir() else Path(path)
+        if path.suffix.lower() == ".csv":
+            msg = f"{path} is a table of cases: `prepare` makes a folder with a manifest of it."
+            raise FileError(msg)
         parquet = _parquet()
         with reading(existing(path), "a manifest (Parquet)"):
             table = parquet.read_table(path)

@@ -1,6 +1,7 @@
 """Which model is measured, in words that another process understands."""
 
 import json
+import sys
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,11 +27,13 @@ class Identity:
         name: In tables.
         key: A hash of its weights, and of what else changes masks.
         words: What it was loaded by; see `Model.to_json`.
+        known: Whether more than its name and its class tell it apart.
     """
 
     name: str
     key: str
     words: str
+    known: bool = True
 
 
 @frozen
@@ -74,6 +77,11 @@ class Model:
                 crop=self.crop,
             )
         if self.load == ELLIPSE:
+            plain = Model(ELLIPSE, device=self.device, name=self.name)
+            for option in ("checkpoint", "dtype", "image_size", "crop"):
+                if getattr(self, option) != getattr(plain, option):
+                    msg = f"{ELLIPSE} has no option {option}."
+                    raise InvalidInput(msg)
             return EllipseSegmenter()
         return load(
             self.load,
@@ -96,15 +104,18 @@ class Model:
     def identity(self, segmenter: Segmenter) -> Identity:
         """Who it is, once it is loaded.
 
-        The key knows the weights themselves; where there are none, nothing but its name tells
-        two segmenters of one class apart. The device is no part of it: what differs between
-        devices is rounding.
+        The key knows the weights themselves, of every torch module that the segmenter has, its
+        class, the version of its package, and its own `version`, where it has such an attribute.
+        Where it has neither, nothing but its name tells two segmenters of one class apart. The
+        device is no part of it: what differs between devices is rounding.
         """
         name = (self.name or segmenter.name) + (" (untrained)" if self.untrained else "")
         how = [self.dtype, self.image_size, self.crop, *_class_of(segmenter)]
-        content = [*how, weights_of(segmenter) or name]
+        weights, said = weights_of(segmenter), getattr(segmenter, "version", "")
+        content = [*how, weights or name, *([str(said)] if said else [])]
         key = sha256(json.dumps(content).encode()).hexdigest()[:16]
-        return Identity(name, key, self.to_json())
+        ours = type(segmenter).__module__.split(".")[0] == "medsegany"
+        return Identity(name, key, self.to_json(), bool(weights or said or ours))
 
 
 def loadable(model: Model | Segmenter) -> Model:
@@ -138,27 +149,40 @@ def with_whole_paths(model: Model) -> Model:
 
 def weights_of(segmenter: Segmenter) -> str:
     """The sha256 of all weights of a model of torch, by name; "" for one without."""
-    module = _module_of(segmenter)
-    if module is None:
+    modules = _modules_of(segmenter)
+    if not modules:
         return ""
     found = sha256()
-    for name, value in sorted(module.state_dict().items()):
-        found.update(name.encode())
-        found.update(value.detach().cpu().contiguous().view(-1).numpy().tobytes())
+    for module in modules:
+        for name, value in sorted(module.state_dict().items()):
+            found.update(name.encode())
+            found.update(_bytes_of(value))
     return found.hexdigest()
+
+
+def _bytes_of(tensor: Any) -> bytes:  # noqa: ANN401 -- torch's
+    flat = tensor.detach().cpu().contiguous().view(-1)
+    plain = flat.view(sys.modules["torch"].uint8)  # numpy knows no bfloat16
+    content: bytes = plain.numpy().tobytes()
+    return content
 
 
 def device_of(segmenter: Segmenter) -> str:
     """Where the weights of a model of torch are; "cpu" for one without."""
-    module = _module_of(segmenter)
-    first = None if module is None else next(iter(module.parameters()), None)
+    first = next((p for module in _modules_of(segmenter) for p in module.parameters()), None)
     return "cpu" if first is None else str(first.device)
 
 
-def _module_of(segmenter: Segmenter) -> Any:  # noqa: ANN401 -- torch's, which is not loaded here
-    module: Any = getattr(segmenter, "upstream", None)
-    module = getattr(module, "model", module)  # a SamPredictor has one
-    return module if hasattr(module, "state_dict") else None
+def _modules_of(segmenter: Segmenter) -> list[Any]:
+    """Those of torch, which is not loaded here: the official one, or all that it has."""
+    official: Any = getattr(segmenter, "upstream", None)
+    official = getattr(official, "model", official)  # a SamPredictor has one
+    if hasattr(official, "state_dict"):
+        return [official]
+    mine = getattr(segmenter, "__dict__", {})
+    return [
+        v for _, v in sorted(mine.items()) if hasattr(v, "state_dict") and hasattr(v, "parameters")
+    ]
 
 
 def _class_of(segmenter: Segmenter) -> list[Any]:

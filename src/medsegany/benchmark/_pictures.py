@@ -8,7 +8,7 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from medsegany.benchmark._manifest import Manifest
+from medsegany.benchmark._manifest import Kind, Manifest
 from medsegany.benchmark._measure import Opened, opened
 from medsegany.benchmark._results import Measurement
 from medsegany.benchmark._tables import by_case
@@ -27,6 +27,8 @@ class Shown:
         rank: "best", "median" or "worst".
         case: Its name.
         modality: Of the case.
+        kind: Likewise.
+        index: The slice or frame that is shown; 0 in an image.
         model: Whose masks they are.
         dsc: Mean over its objects.
         picture: uint8 `(256, 2 * 256 + 4, 3)`: the reference on the left, what was found on the
@@ -36,6 +38,8 @@ class Shown:
     rank: str
     case: str
     modality: str
+    kind: Kind
+    index: int
     model: str
     dsc: float
     picture: Image = field(repr=False)
@@ -44,7 +48,7 @@ class Shown:
 def best_and_worst(
     rows: Sequence[Measurement], model: str, manifest: Manifest, masks: Path
 ) -> list[Shown]:
-    """Like figures 3b and 4 of the paper.
+    """Like figures 3b and 4 of the paper, of each modality and kind.
 
     Args:
         rows: Of one protocol.
@@ -55,8 +59,8 @@ def best_and_worst(
     cases = {case.id: case for case in manifest}
     mine = [row for row in rows if row.status == "ok" and row.model == model]
     found = []
-    for modality in sorted({row.modality for row in mine}):
-        here = [row for row in mine if row.modality == modality]
+    for kind, modality in sorted({(row.kind, row.modality) for row in mine}):
+        here = [row for row in mine if (row.kind, row.modality) == (kind, modality)]
         ranked = sorted(
             (mean, case)
             for (case, _), (mean, _) in by_case(here, "dsc").items()
@@ -72,15 +76,14 @@ def best_and_worst(
             objects = [row for row in here if row.case == name]
             with np.load(masks / f"{name}.npz", allow_pickle=False) as file:
                 found_masks = {row.label: file[str(row.label)] for row in objects}
-            picture = _picture(what, objects, found_masks)
-            found.append(Shown(rank, name, modality, model, dsc, picture))
+            index = max(objects, key=lambda row: row.voxels).index
+            picture = _picture(what, objects, found_masks, index)
+            found.append(Shown(rank, name, modality, kind, index, model, dsc, picture))
     return found
 
 
-def _picture(what: Opened, objects: Sequence[Measurement], masks: dict[int, Mask]) -> Image:
-    """The slice on which the largest object was prompted."""
-    largest = max(objects, key=lambda row: row.voxels)
-    k = largest.index
+def _picture(what: Opened, objects: Sequence[Measurement], masks: dict[int, Mask], k: int) -> Image:
+    """The slice of this number."""
     flat = what.case.kind == "2d"
     image = what.image if flat else what.image[k]
     truth = what.truth if flat else what.truth[k]

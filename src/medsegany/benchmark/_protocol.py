@@ -2,12 +2,13 @@
 
 import json
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
-from attrs import asdict, evolve, field, frozen
+from attrs import asdict, evolve, field, fields_dict, frozen
 
 from medsegany._validate import above_zero, at_least, choice, not_negative, one_of
+from medsegany.errors import InvalidInput
 from medsegany.prompts import Box, Where, box_from_mask
 from medsegany.propagation import ByBox, ByMemory
 from medsegany.protocols import Init, Overlap, RemembersSlices, Segmenter
@@ -43,7 +44,7 @@ class Protocol:
     """
 
     name: str = "clean"
-    where: Where = "middle"
+    where: Where = field(default="middle", validator=one_of(*get_args(Where)))
     jitter_px: int = field(default=0, validator=at_least(0))
     jitter_share: float = field(default=0.0, validator=not_negative)
     seed: int = field(default=0, validator=at_least(0))
@@ -66,8 +67,26 @@ class Protocol:
 
     @classmethod
     def from_json(cls, text: str) -> "Protocol":
-        """What `to_json` wrote."""
-        return cls(**json.loads(text))
+        """What `to_json` wrote.
+
+        Raises:
+            InvalidInput: It is no JSON, or says what no protocol says.
+        """
+        try:
+            said = json.loads(text)
+        except ValueError as error:
+            msg = f"A protocol is JSON, and this is none: {error}."
+            raise InvalidInput(msg) from error
+        known = fields_dict(cls)
+        if not isinstance(said, dict) or (unknown := sorted(said.keys() - known.keys())):
+            what = repr(unknown[0]) if isinstance(said, dict) else f"a {type(said).__name__}"
+            msg = f"A protocol is a JSON object with {', '.join(known)}; {what} is none of them."
+            raise InvalidInput(msg)
+        try:
+            return cls(**said)
+        except TypeError as error:  # text where a number belongs
+            msg = f"A protocol has a value of another kind: {error}."
+            raise InvalidInput(msg) from error
 
     @property
     def key(self) -> str:

@@ -10,6 +10,7 @@ from uuid import uuid4
 from attrs import asdict, field, fields_dict, frozen
 
 from medsegany._optional import optional_import
+from medsegany.benchmark._manifest import Kind
 from medsegany.errors import FileError
 from medsegany.io._files import atomically, make_folder, reading
 
@@ -71,7 +72,7 @@ class Measurement:
     case_key: str
     patient: str
     modality: str
-    kind: str
+    kind: Kind
     model: str
     model_key: str
     model_json: str
@@ -159,13 +160,19 @@ def shards(folder: Path) -> Iterator[list[Measurement]]:
         return
     parquet = optional_import("pyarrow.parquet", extra="benchmark", purpose="read results")
     for path in sorted((folder / _ROWS).glob("[!.]*.parquet")):
+        try:
+            with reading(path, "results (Parquet)"):
+                table = parquet.read_table(path)
+        except FileError as error:
+            msg = f"{error} Delete it, and `run` measures its cases again."
+            raise FileError(msg) from error
+        version = (table.schema.metadata or {}).get(b"medsegany_results", b"").decode()
+        if version != _VERSION:
+            msg = f"{path} holds no results of this version ({_VERSION})."
+            raise FileError(msg)
         with reading(path, "results (Parquet)"):
-            table = parquet.read_table(path)
-            version = (table.schema.metadata or {}).get(b"medsegany_results", b"").decode()
-            if version != _VERSION:
-                msg = f"{path} holds no results of this version ({_VERSION})."
-                raise FileError(msg)
-            yield [Measurement(**row) for row in table.to_pylist()]
+            rows = [Measurement(**row) for row in table.to_pylist()]
+        yield rows
 
 
 def _table(rows: Sequence[Measurement]) -> Any:  # noqa: ANN401 -- pyarrow has no types

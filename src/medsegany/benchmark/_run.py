@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Protocol as Contract, Self
+from warnings import warn
 
 from attrs import define, frozen
 
@@ -145,6 +146,13 @@ def run(
                         before.add(key)  # the same model may be asked for twice
             here, scores = each - len(jobs), _Mean()
             skipped += here
+            if here and not who.known:
+                warn(
+                    f"{here} cases of {who.name} were there before. Nothing but its name and its "
+                    "class tells it apart: if it does something else now, give it an attribute "
+                    "`version`, or take another name or folder.",
+                    stacklevel=2,
+                )
             with _Shards(folder) as shards:
                 for _, rows in engine.measure(model, jobs):
                     shards.add(rows)

@@ -55,7 +55,7 @@ class Serial:
                     worker.end()  # or it would wait for more before it says the last results
                 status, message = worker.receive(self._left(since))
                 if status != "ok":
-                    words = worker.last_words(status)
+                    words = worker.last_words(status, self._timeout_s)
                     self._stop()
                     if len(flying) == 1:
                         suspects = max(0, suspects - 1)
@@ -126,7 +126,8 @@ class _Worker:
         status, message = self.receive(None)
         if status != "ok":
             self.stop()
-            msg = f"The worker of {model.load} died while it loaded. {self.last_words(status)}"
+            words = self.last_words(status, None)
+            msg = f"The worker of {model.load} died while it loaded. {words}"
             raise MedSegAnyError(msg)
         if message["kind"] == "unusable":
             self.stop()
@@ -154,6 +155,7 @@ class _Worker:
 
     def end(self) -> None:
         """There are no more jobs."""
+        self.send("")
         assert self._process.stdin is not None
         with suppress(OSError):
             self._process.stdin.close()
@@ -165,11 +167,11 @@ class _Worker:
             return "hung", {}
         return ("killed", {}) if line is None else ("ok", json.loads(line))
 
-    def last_words(self, status: Status) -> str:
+    def last_words(self, status: Status, timeout_s: float | None) -> str:
         """How it ended, and what it said last."""
         said = " ".join(self._said)[-300:]
         if status == "hung":
-            return f"It took too long. {said}"
+            return f"It took longer than {timeout_s:g} s. {said}"
         return f"The worker ended with exit code {self._process.wait()}. {said}"
 
     def stop(self) -> None:

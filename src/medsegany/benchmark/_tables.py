@@ -74,7 +74,7 @@ class ScoreTable:
         head = ["", *(f"{m} {metric.upper()}" for m in self.modalities for metric in self.metrics)]
         lines = [f"**{self.title}**", "", _line(head), _line(["---"] * len(head))]
         lines += [_line([model, *self._words(model, "**{}**")]) for model in self.models]
-        lines.append(_line(["cases (objects)", *self._counts()]))
+        lines.append(_line(["cases (objects)", *self.counts()]))
         notes = "".join(f"- {note}\n" for note in (*self.gaps(), *self.tested()))
         return "\n".join(lines) + "\n" + ("\n" + notes if notes else "")
 
@@ -83,7 +83,7 @@ class ScoreTable:
         columns = "l" + "r" * (len(self.modalities) * len(self.metrics))
         head = [f"{m} {metric.upper()}" for m in self.modalities for metric in self.metrics]
         rows = [[model, *self._words(model, r"\textbf{{{}}}")] for model in self.models]
-        rows.append(["cases (objects)", *self._counts()])
+        rows.append(["cases (objects)", *self.counts()])
         body = [" & ".join(map(_escaped, row)) + r" \\" for row in [["", *head], *rows]]
         return "\n".join(
             [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", body[0], r"\midrule", *body[1:-1],
@@ -123,13 +123,16 @@ class ScoreTable:
             if count
         ]
         for modality in self.modalities:
-            counts = {model: cell.cases.count for (model, m, metric), cell in self.cells.items()
-                      if (m, metric) == (modality, self.metrics[0])}  # fmt: skip
+            if modality == "mean":
+                continue
+            here = {model: self.cells.get((model, modality, self.metrics[0]))
+                    for model in self.models}  # fmt: skip
+            counts = {model: cell.cases.count if cell else 0 for model, cell in here.items()}
             every = max(counts.values(), default=0)
             notes += [
                 f"{modality}: {model} has {count} of {every} cases."
                 for model, count in counts.items()
-                if count < every and modality != "mean"
+                if count < every
             ]
         return notes
 
@@ -140,7 +143,7 @@ class ScoreTable:
             f"{test.patients} patients, p = {test.p_value:.2g} (Holm: {test.p_holm:.2g})"
             for modality, tests in self.tests.items()
             for test in tests
-            if not isnan(test.p_value)
+            if test.patients > 1 and not isnan(test.p_value)
         ]
 
     def _words(self, model: str, bold: str) -> list[str]:
@@ -158,7 +161,8 @@ class ScoreTable:
                 words.append(text)
         return words
 
-    def _counts(self) -> list[str]:
+    def counts(self) -> list[str]:
+        """Cases, and in brackets objects, of each column: those of the model that has most."""
         words = []
         for modality in self.modalities:
             here = [c for key, c in self.cells.items() if key[1] == modality]
@@ -218,7 +222,7 @@ def tabulated(
             for metric in metrics:
                 cells[name, "mean", metric] = _mean_of(name, metric, [
                     cells[name, modality, metric] for modality in modalities
-                ])  # fmt: skip
+                ], len({row.patient for row in mine}))  # fmt: skip
     shown = (*modalities, "mean") if any(key[1] == "mean" for key in cells) else tuple(modalities)
     lost = {name: sum(line(row) == name for row in every if row.status != "ok") for name in lines}
     tests = {
@@ -248,10 +252,10 @@ def _cell(model: str, modality: str, metric: Metric, rows: Sequence[Measurement]
     return Average(model, modality, metric, summary, len(objects), float(np.mean(objects)))
 
 
-def _mean_of(model: str, metric: Metric, cells: Sequence[Average]) -> Average:
+def _mean_of(model: str, metric: Metric, cells: Sequence[Average], patients: int) -> Average:
     """The mean over modalities; nobody drew modalities, so it has no interval."""
     means = [cell.cases.mean for cell in cells]
-    count, patients = (sum(getattr(c.cases, n) for c in cells) for n in ("count", "patients"))
+    count = sum(cell.cases.count for cell in cells)
     first, median, third = np.percentile(means, (25, 50, 75)).tolist()
     mean = float(np.mean(means))
     summary = Summary(count, 0, patients, mean, median, first, third, nan, nan, 0.95)

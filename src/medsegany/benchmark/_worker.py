@@ -7,7 +7,9 @@ standard error, so that lines on standard output are ours alone.
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator
+from queue import Queue
 from typing import TextIO
 
 from attrs import asdict
@@ -42,7 +44,18 @@ def main() -> None:
 
 
 def _jobs(lines: TextIO) -> Iterator[Job]:
-    for line in iter(lines.readline, ""):
+    """Until an empty line. Where the input ends without one, nobody is left to be told anything."""
+    waiting: Queue[str] = Queue()
+
+    def listen() -> None:
+        for line in iter(lines.readline, ""):
+            waiting.put(line.strip())
+            if not line.strip():
+                return
+        os._exit(1)  # even in the middle of a case that never ends
+
+    threading.Thread(target=listen, daemon=True).start()
+    while line := waiting.get():
         yield Job.from_json(line)
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from medsegany._validate import choice
 from medsegany.cli import _common as common
 from medsegany.cli._common import PARTIAL, NotUnderstood, err, out
+from medsegany.io._files import existing, is_folder
 
 
 def prepare(
@@ -80,9 +81,7 @@ def prepare(
             raise NotUnderstood(msg)
         cases = bench.read_sources(data)
     else:
-        if not modality:
-            msg = "--modality is needed for a folder of cases, such as --modality CT."
-            raise NotUnderstood(msg)
+        _check_folder(data, modality)
         cases = bench.sources(
             data,
             modality,
@@ -106,7 +105,17 @@ def prepare(
             table.add_row(name, what, str(count))
         out.print(table)
     if prepared.left_out:
-        raise typer.Exit(PARTIAL)
+        raise typer.Exit(PARTIAL if len(prepared.manifest) else 1)
+
+
+def _check_folder(data: Path, modality: str) -> None:
+    if not is_folder(data):
+        existing(data)  # says that there is nothing
+        msg = f"{data} is neither a folder of cases nor a CSV that lists them."
+        raise NotUnderstood(msg)
+    if not modality:
+        msg = "--modality is needed for a folder of cases, such as --modality CT."
+        raise NotUnderstood(msg)
 
 
 def recipes(as_json: common.AsJson = False) -> None:

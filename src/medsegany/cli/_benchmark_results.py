@@ -15,6 +15,7 @@ from medsegany.cli import _common as common
 from medsegany.cli._common import NotUnderstood, out
 from medsegany.errors import FileError
 
+_KINDS = {"2d": "Images", "3d": "Volumes", "video": "Videos"}
 _Results = Annotated[Path, typer.Argument(help="The folder of results.", metavar="RESULTS")]
 
 
@@ -32,7 +33,7 @@ def status(
     cases = None if manifest is None else bench.Manifest.read(manifest)
     wrong = [row for row in rows if row.status != "ok"]
     table = Table("model", "protocol", "cases", "objects", "without", "missing", "s a case",
-                  "GiB", "mean DSC")  # fmt: skip
+                  "GiB", "DSC of objects")  # fmt: skip
     said: list[dict[str, Any]] = []
     for model, protocol in sorted({(row.model, row.protocol) for row in rows}):
         mine = [row for row in rows if (row.model, row.protocol) == (model, protocol)]
@@ -56,7 +57,10 @@ def status(
         ]
         common.print_json({"runs": said, "without": failures})
         return
-    table.columns[0].no_wrap = True  # a name that is cut is no name
+    for n, column in enumerate(table.columns):
+        column.overflow = "fold"  # a name that is cut is no name
+        if n > 1:
+            column.min_width = max(len(str(cell)) for cell in column.cells)
     out.print(table)
     for row in wrong:
         out.print(
@@ -106,31 +110,53 @@ def compare(
     other: Annotated[str, typer.Argument(help="The one it is compared with.")],
     protocol: Annotated[str, typer.Option(help="Of both.")] = "clean",
     metric: Annotated[Literal["dsc", "nsd"], typer.Option(help="What is compared.")] = "dsc",
+    kind: Annotated[
+        Literal["2d", "3d", "video"] | None,
+        typer.Option(help="Only these cases; without it, images, volumes and videos in turn."),
+    ] = None,
     manifest: Annotated[
         Path | None,
         typer.Option(help="The folder of cases, where patients were corrected since."),
     ] = None,
     as_json: common.AsJson = False,
 ) -> None:
-    """Is one model better than another, on the same cases? Paired, by patients."""
+    """Is one model better than another, on the same cases? Paired, by patients.
+
+    Images, volumes and videos have a table each, as in the report.
+    """
     from medsegany import benchmark as bench  # noqa: PLC0415 -- keeps `medsegany --help` fast
 
-    rows = [r for r in _rows(results, manifest) if r.protocol == protocol and not r.untrained]
+    rows = [row for row in _rows(results, manifest) if not row.untrained]
+    protocols = sorted({row.protocol for row in rows})
+    if protocol not in protocols:
+        msg = f"--protocol {protocol}: there are results under {', '.join(protocols)}."
+        raise NotUnderstood(msg)
+    rows = [row for row in rows if row.protocol == protocol]
     known = sorted({row.model for row in rows})
     for name in (one, other):
         if name not in known:
-            there = ", ".join(known) or "nothing"
-            msg = f"{name!r} has no results under {protocol!r}; there is {there}."
+            msg = f"{name!r} has no results under {protocol!r}; there is {', '.join(known)}."
             raise NotUnderstood(msg)
-    table = bench.tabulated(
-        [row for row in rows if row.model in {one, other}],
-        f"{one} and {other}",
-        metrics=[metric],
-        models=[one, other],
-        against=other,
-    )
+    kinds = {k: w for k, w in _KINDS.items() if kind in (None, k)}
+    tables = {}
+    for which, words in kinds.items():
+        here = [row for row in rows if row.kind == which and row.model in {one, other}]
+        if {one, other} == {row.model for row in here if row.status == "ok"}:
+            tables[which] = bench.tabulated(
+                here,
+                f"{words}: {one} and {other}",
+                metrics=[metric],
+                models=[one, other],
+                against=other,
+            )
+    if not tables:
+        msg = (
+            f"{one} and {other} have no {' or '.join(kinds.values()).lower()} with scores of both."
+        )
+        raise NotUnderstood(msg)
     said = [
-        {"modality": modality, **asdict(test)}
+        {"kind": which, "modality": modality, **asdict(test)}
+        for which, table in tables.items()
         for modality, tests in table.tests.items()
         for test in tests
     ]
@@ -142,7 +168,8 @@ def compare(
             ]
         )
         return
-    out.print(Markdown(table.markdown()))
+    for table in tables.values():
+        out.print(Markdown(table.markdown()))
 
 
 def _rows(folder: Path, manifest: Path | None) -> list[Any]:

@@ -83,7 +83,8 @@ def run(
     if only:
         cases = cases.where(lambda case: case.modality in only)
         if not len(cases):
-            msg = f"--only {', '.join(only)}: the manifest has no such case."
+            there = ", ".join(sorted({case.modality for case in bench.Manifest.read(manifest)}))
+            msg = f"--only {', '.join(only)}: the manifest has cases of {there}."
             raise NotUnderstood(msg)
     if shard is not None:
         cases = cases.shard(*_shard(shard))
@@ -133,7 +134,7 @@ def run(
 def _shard(text: str) -> tuple[int, int]:
     number, slash, of = text.partition("/")
     if not (slash and number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-        msg = f"--shard {text}: a number and how many there are is needed, such as 3/8 for the 3rd."
+        msg = f"--shard {text}: which one of how many, from 1 on, such as 3/8 for the 3rd of eight."
         raise NotUnderstood(msg)
     return int(number) - 1, int(of)
 
@@ -145,11 +146,12 @@ def _protocol(word: str) -> "Protocol":
         return PROTOCOLS[word]
     path = common.file_of(word, "--protocol", PROTOCOLS)
     try:
-        said = json.loads(path.read_text("utf-8"))
-        return Protocol(**{"name": path.stem, **said})
-    except (ValueError, TypeError) as error:
-        msg = f"{path} is no protocol: {error}."
+        text = path.read_text("utf-8")
+        found = Protocol.from_json(text)
+    except (OSError, ValueError) as error:  # `InvalidInput` is one
+        msg = f"{path} is no protocol. {error}"
         raise InvalidInput(msg) from error
+    return found if "name" in json.loads(text) else evolve(found, name=path.stem)
 
 
 def _engine(name: str, workers: int, timeout: float | None) -> "Engine":

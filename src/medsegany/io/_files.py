@@ -15,6 +15,7 @@ from medsegany.errors import FileError, InvalidGeometry, InvalidImage, MedSegAny
 _HEAD = 512
 
 # Where the first bytes tell what a file holds: offset, bytes, words.
+_ZIP = "a zip archive, as .npz is one"
 _MARKS = [
     (344, b"n+1\0", "NIfTI"),
     (344, b"ni1\0", "NIfTI"),
@@ -25,7 +26,7 @@ _MARKS = [
     (0, b"II*\0", "TIFF"),
     (0, b"MM\0*", "TIFF"),
     (0, b"\x93NUMPY", "one numpy array (.npy)"),
-    (0, b"PK\x03\x04", "a zip archive, as .npz is one"),
+    (0, b"PK\x03\x04", _ZIP),
     (4, b"ftyp", "MP4 or MOV"),
     (0, b"\x1a\x45\xdf\xa3", "Matroska or WebM"),
     (8, b"AVI ", "AVI"),
@@ -36,7 +37,6 @@ _MARKS = [
 _FAMILIES = {
     "a picture": ("PNG", "JPEG", "TIFF"),
     "a video": ("MP4 or MOV", "Matroska or WebM", "AVI"),
-    ".npz": ("a zip archive, as .npz is one",),
 }
 
 
@@ -150,6 +150,8 @@ def looks_like(path: Path) -> str:
 
 def _otherwise(path: Path, kind: str) -> str:
     found = looks_like(path)
+    if found == _ZIP and "npz" in kind:
+        return " It begins as one, and is cut off or damaged."
     expected = not found or found in kind or found in _FAMILIES.get(kind, ())
     return "" if expected else f" By its content it is {found}."
 
