@@ -1,5 +1,6 @@
 """Clips of real images: one that moves and bends, and volumes of which a few slices are taken."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -45,12 +46,13 @@ def in_motion(
     grid = torch.stack(grids)
     layers = image[..., None] if image.ndim == 2 else image
     tensor = torch.from_numpy(layers.astype(np.float32)).permute(2, 0, 1)
-    moved = _sampled(tensor, grid, "bilinear").round().byte().permute(0, 2, 3, 1).numpy()
-    masks = _sampled(torch.from_numpy(mask.astype(np.float32))[None], grid, "nearest")[:, 0] > 0.5
+    moved = sampled(tensor, grid, "bilinear").round().byte().permute(0, 2, 3, 1).numpy()
+    masks = sampled(torch.from_numpy(mask.astype(np.float32))[None], grid, "nearest")[:, 0] > 0.5
     return (moved[..., 0] if image.ndim == 2 else moved), masks.numpy()
 
 
-def _sampled(layers: torch.Tensor, grid: torch.Tensor, mode: str) -> torch.Tensor:
+def sampled(layers: torch.Tensor, grid: torch.Tensor, mode: str) -> torch.Tensor:
+    """Layers `(C, H, W)` at the places `(T, H, W, 2)`, from -1 to 1 as (x, y)."""
     many = layers[None].expand(len(grid), -1, -1, -1)
     padding = "border" if mode == "bilinear" else "zeros"
     return F.grid_sample(many, grid, mode=mode, padding_mode=padding, align_corners=True)
@@ -75,6 +77,10 @@ class Volumes:
 
     def __len__(self) -> int:
         return len(self._volumes)
+
+    def whole(self) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+        """Every volume and its labels."""
+        yield from self._volumes
 
     def clip(self, number: int, frames: int) -> Clip:
         """The clip of this number."""

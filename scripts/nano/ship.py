@@ -1,12 +1,13 @@
 """Put trained weights into the package, as float16, and say what the card has to say of them.
 
 uv run python scripts/nano/ship.py runs/nano/stage-5/best.safetensors
-    --before runs/nano/stage-4/best.safetensors --keep 0.25
+    --before runs/nano/stage-4/best.safetensors --keep 0.25 -o runs/nano/mixed-5.safetensors
 """
 
 import argparse
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 
 import medsegany
@@ -22,15 +23,20 @@ def main() -> None:
     options.add_argument("weights", type=Path)
     options.add_argument("--before", type=Path, help="Weights of the stage before, to be mixed in.")
     options.add_argument("--keep", type=float, default=0.0, help="The part of those.")
+    options.add_argument("-o", "--output", type=Path, default=_PLACE, help="Not the package.")
     given = options.parse_args()
-    state = load_file(given.weights)
+    state = _read(given.weights)
     if given.before is not None:
-        state = between(state, load_file(given.before), given.keep)
-    state = {name: value.half() for name, value in state.items()}
-    _PLACE.parent.mkdir(exist_ok=True)
-    save_file(state, _PLACE)
-    _PLACE.chmod(0o644)
-    print(f"bytes={_PLACE.stat().st_size},\nsha256={sha256(_PLACE)!r},")
+        state = between(state, _read(given.before), given.keep)
+    path: Path = given.output
+    path.parent.mkdir(exist_ok=True)
+    save_file({name: value.half() for name, value in state.items()}, path)
+    path.chmod(0o644)
+    print(f"bytes={path.stat().st_size},\nsha256={sha256(path)!r},")
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    return {name: value.float() for name, value in load_file(path).items()}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 from attrs import asdict
+from rich.box import SIMPLE_HEAD
 from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
@@ -32,8 +33,9 @@ def status(
     rows = _rows(results, manifest)
     cases = None if manifest is None else bench.Manifest.read(manifest)
     wrong = [row for row in rows if row.status != "ok"]
-    table = Table("model", "protocol", "cases", "objects", "without", "missing", "s a case",
-                  "GiB", "DSC of objects")  # fmt: skip
+    table = Table("model", "protocol", "cases", "objects", "without", "missing", "s", "GiB", "DSC",
+                  box=SIMPLE_HEAD, padding=(0, 1, 0, 0),
+                  caption="s: median of cases. DSC: mean of all objects, of any kind.")  # fmt: skip
     said: list[dict[str, Any]] = []
     for model, protocol in sorted({(row.model, row.protocol) for row in rows}):
         mine = [row for row in rows if (row.model, row.protocol) == (model, protocol)]
@@ -57,10 +59,10 @@ def status(
         ]
         common.print_json({"runs": said, "without": failures})
         return
-    for n, column in enumerate(table.columns):
+    for column in table.columns[:2]:
         column.overflow = "fold"  # a name that is cut is no name
-        if n > 1:
-            column.min_width = max(len(str(cell)) for cell in column.cells)
+    for column in table.columns[2:]:
+        column.min_width = max(len(str(cell)) for cell in (column.header, *column.cells))
     out.print(table)
     for row in wrong:
         out.print(

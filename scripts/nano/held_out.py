@@ -1,0 +1,127 @@
+"""Measure weights on what was held out of the pools: by this, and not by `EVAL`, one chooses.
+
+    uv run python scripts/nano/held_out.py ../shared/data/train runs/nano/stage-6/best.safetensors
+    uv run python scripts/nano/held_out.py DATA stage-6.safetensors --before mixed.safetensors \
+        --keep 0 0.25 0.5
+
+With `--before`, means of both are measured, too. Images are prompted by their tight boxes; volumes
+by a box on their middle slice, once with their first and last slice given, and once without; slices
+that follow each other by one on the middle one, all of them given; and films, which are images in
+motion, by one on their first frame.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from moving import Volumes
+from neighbours import Neighbours
+from numpy.typing import NDArray
+from pools import Pools, pictures
+from safetensors.torch import load_file
+
+from medsegany.backends.sam2 import Crop, Sam2Segmenter, build
+from medsegany.cards import BY_NAME, NANO
+from medsegany.metrics import dsc
+from medsegany.prompts import box_from_mask, boxes_from_labels
+from medsegany.propagation import ByBox, ByMemory
+from medsegany.training import Clip
+from medsegany.training._weights import between
+
+_CARD = BY_NAME["nano"]
+_WAYS = {"memory": ByMemory(), "boxes": ByBox()}
+
+
+def main() -> None:
+    """Measure each of the weights, and print a line of each."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("data", type=Path, help="The folder of the pools.")
+    options.add_argument("weights", type=Path, nargs="+")
+    options.add_argument("--before", type=Path, help="Weights to be mixed in.")
+    options.add_argument("--keep", type=float, nargs="+", default=[0.0], help="Parts of those.")
+    options.add_argument("--images", type=int, default=500)
+    options.add_argument("--films", type=int, default=80)
+    given = options.parse_args()
+    found = pictures(given.data, held_out=True)
+    pools = Pools(found, seed=3, vessels=1.0)
+    images = [pools.clip(n, 1) for n in range(given.images)]
+    films = [pools.clip(n, 8) for n in range(given.films)]
+    volumes = Volumes(given.data / "mr3d_msd_hippocampus.npz", 0, held_out=True)
+    stacks = list(Neighbours(found, 0).whole())
+    for path in given.weights:
+        for keep in given.keep:
+            state = load_file(path)
+            if given.before is not None:
+                state = between(state, load_file(given.before), keep)
+            upstream = build(NANO, _CARD.image_size)
+            upstream.load_state_dict(state)
+            crop = Crop(_CARD.crop or 1.5)
+            nano = Sam2Segmenter(upstream, "nano", box_hint=True, crop=crop)
+            scores = {
+                "images": of_images(nano, images),
+                **of_volumes(nano, volumes),
+                **of_stacks(nano, stacks),
+                **of_films(nano, films),
+            }
+            numbers = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
+            print(f"{path.parent.name}/{path.name}, {keep:g} kept: {numbers}", flush=True)
+
+
+def of_images(nano: Sam2Segmenter, images: Sequence[Clip]) -> float:
+    """Mean over modalities of the mean DSC."""
+    scores: dict[str, list[float]] = {}
+    for clip in images:
+        mask = nano.segment_2d(clip.frames[0], box_from_mask(clip.masks[0])).mask
+        kind = clip.origin.split("_")[0]
+        scores.setdefault(kind, []).append(dsc(mask, clip.masks[0]))
+    return float(np.mean([np.mean(many) for many in scores.values()])) if scores else float("nan")
+
+
+def of_volumes(nano: Sam2Segmenter, volumes: Volumes) -> dict[str, float]:
+    """Mean DSC, by how a volume is crossed and what is known of its object."""
+    scores: dict[str, list[float]] = {}
+    for volume, labels in volumes.whole():
+        truth = labels > 0
+        there = np.flatnonzero(truth.any((1, 2)))
+        for ends, span in (("given", (int(there[0]), int(there[-1]))), ("not given", None)):
+            for name, value in _crossed(nano, volume, truth, span).items():
+                scores.setdefault(f"{name}, ends {ends}", []).append(value)
+    return {name: float(np.mean(many)) for name, many in scores.items()}
+
+
+def of_stacks(nano: Sam2Segmenter, stacks: Sequence[Clip]) -> dict[str, float]:
+    """Mean DSC of slices that follow each other; every one has its object."""
+    scores: dict[str, list[float]] = {}
+    for clip in stacks:
+        for name, value in _crossed(nano, clip.frames, clip.masks, None).items():
+            scores.setdefault(f"{name}, slices", []).append(value)
+    return {name: float(np.mean(many)) for name, many in scores.items()}
+
+
+def _crossed(
+    nano: Sam2Segmenter,
+    volume: NDArray[np.uint8],
+    truth: NDArray[np.bool_],
+    span: tuple[int, int] | None,
+) -> dict[str, float]:
+    prompt = boxes_from_labels(truth.astype(np.uint8), "middle")[1]
+    return {
+        name: dsc(nano.segment_volume(volume, prompt, slices=span, propagation=way).mask, truth)
+        for name, way in _WAYS.items()
+    }
+
+
+def of_films(nano: Sam2Segmenter, films: Sequence[Clip]) -> dict[str, float]:
+    """Mean DSC of all frames but the first; the object is in nearly all of them."""
+    scores: dict[str, list[float]] = {}
+    for clip in films:
+        for name, way in _WAYS.items():
+            found = nano.track_video(clip.frames, box_from_mask(clip.masks[0]), propagation=way)
+            masks = np.stack([frame.mask for frame in found])
+            scores.setdefault(f"{name}, films", []).append(dsc(masks[1:], clip.masks[1:]))
+    return {name: float(np.mean(many)) for name, many in scores.items()}
+
+
+if __name__ == "__main__":
+    main()
