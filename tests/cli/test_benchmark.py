@@ -156,7 +156,7 @@ def test_two_models_are_compared_by_patients(results, run):
     [
         (["--shard", "4/3"], "--shard 4/3: which one of how many"),
         (["--shard", "2"], "--shard 2: which one of how many"),
-        (["--protocol", "papper"], "--protocol papper is neither clean nor paper"),
+        (["--protocol", "papper"], "--protocol papper is none of clean, paper"),
         (["--only", "MR"], "--only MR: the manifest has cases of CT"),
         (["--workers", "2"], "--workers 2 is for --engine ray; serial has one"),
         (["--engine", "inline", "--timeout", "3"], "--timeout needs a process"),

@@ -72,7 +72,7 @@ def test_a_recipe_is_read_from_a_file(there, tmp_path, run):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--recipe", "best"), "--recipe best: there is default, paper, released"),
+        (("--recipe", "best"), "--recipe best is none of default, paper, released"),
         (("--train", "encoder"), "train is some of image_encoder"),
         (("--objects", "liver"), "--objects liver: numbers are needed"),
         (("--batch", "0"), "batch is a whole number from 1"),

@@ -134,7 +134,7 @@ def file_of(word: str, option: str, known: Iterable[str]) -> Path:
     """
     path = Path(word)
     if not path.is_file():
-        msg = f"{option} {word} is neither {' nor '.join(known)}, nor a file that is there."
+        msg = f"{option} {word} is none of {', '.join(known)}, and no file that is there."
         raise NotUnderstood(msg)
     return path
 
