@@ -18,6 +18,9 @@ from medsegany.io._files import atomically, existing, reading
 Kind: TypeAlias = Literal["2d", "3d", "video"]
 """What a case is: an image, a volume, or frames in time."""
 
+KINDS: Mapping[Kind, str] = {"2d": "Images", "3d": "Volumes", "video": "Videos"}
+"""Their names above tables."""
+
 NAME = "manifest.parquet"
 _VERSION = "1"
 

@@ -12,13 +12,12 @@ import numpy as np
 from PIL import Image as Pillow
 
 from medsegany.benchmark._figures import DPI
-from medsegany.benchmark._manifest import Manifest
+from medsegany.benchmark._manifest import KINDS, Manifest
 from medsegany.benchmark._pictures import Shown
 from medsegany.benchmark._published import Delta, beside_paper
 from medsegany.benchmark._results import Measurement, trained
 from medsegany.benchmark._tables import ScoreTable
 
-KINDS = {"2d": "Images", "3d": "Volumes", "video": "Videos"}
 _SHOWN_DPI = 80  # so that all plots have letters of one size
 _READ = (
     "A number is the mean over cases, each of them the mean over its objects, with the 95 % "

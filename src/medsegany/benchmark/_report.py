@@ -7,9 +7,9 @@ from warnings import warn
 from attrs import frozen
 
 from medsegany.benchmark._figures import dots_and_boxes, prices, save
-from medsegany.benchmark._manifest import Manifest
+from medsegany.benchmark._manifest import KINDS, Manifest
 from medsegany.benchmark._names import corrected
-from medsegany.benchmark._page import KINDS, page_of
+from medsegany.benchmark._page import page_of
 from medsegany.benchmark._paper_tables import paper_tables
 from medsegany.benchmark._pictures import best_and_worst
 from medsegany.benchmark._results import Measurement, read_results, trained

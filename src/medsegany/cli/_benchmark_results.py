@@ -16,7 +16,6 @@ from medsegany.cli import _common as common
 from medsegany.cli._common import NotUnderstood, out
 from medsegany.errors import FileError
 
-_KINDS = {"2d": "Images", "3d": "Volumes", "video": "Videos"}
 _Results = Annotated[Path, typer.Argument(help="The folder of results.", metavar="RESULTS")]
 
 
@@ -127,6 +126,7 @@ def compare(
     Images, volumes and videos have a table each, as in the report.
     """
     from medsegany import benchmark as bench  # noqa: PLC0415 -- keeps `medsegany --help` fast
+    from medsegany.benchmark._manifest import KINDS  # noqa: PLC0415 -- likewise
 
     rows = [row for row in _rows(results, manifest) if not row.untrained]
     protocols = sorted({row.protocol for row in rows})
@@ -139,7 +139,7 @@ def compare(
         if name not in known:
             msg = f"{name!r} has no results under {protocol!r}; there is {', '.join(known)}."
             raise NotUnderstood(msg)
-    kinds = {k: w for k, w in _KINDS.items() if kind in (None, k)}
+    kinds = {k: w for k, w in KINDS.items() if kind in (None, k)}
     tables = {}
     for which, words in kinds.items():
         here = [row for row in rows if row.kind == which and row.model in {one, other}]

@@ -79,11 +79,11 @@ def run(
     """
     from medsegany import benchmark as bench  # noqa: PLC0415 -- keeps `medsegany --help` fast
 
-    cases = bench.Manifest.read(manifest)
+    every = cases = bench.Manifest.read(manifest)
     if only:
-        cases = cases.where(lambda case: case.modality in only)
+        cases = every.where(lambda case: case.modality in only)
         if not len(cases):
-            there = ", ".join(sorted({case.modality for case in bench.Manifest.read(manifest)}))
+            there = ", ".join(sorted({case.modality for case in every}))
             msg = f"--only {', '.join(only)}: the manifest has cases of {there}."
             raise NotUnderstood(msg)
     if shard is not None:
