@@ -14,21 +14,23 @@ _Frame = tuple[NDArray[np.uint8], NDArray[np.bool_]]
 
 
 def ending(clip: Clip, rng: np.random.Generator) -> Clip:
-    """The clip with an object that grows smaller from frame to frame, and is gone.
+    """The clip with an object that is gone from one frame to the next.
 
-    Half of them are covered by what lies beside them, from their borders inwards; in the others,
-    and where nothing fits, what is around the object is drawn together over its place.
+    Half of them are covered by what lies beside them; in the others, and where nothing fits, what
+    is around the object is drawn together over its place. All at once: of objects that grew smaller
+    before they went, a model learnt to let others shrink.
     """
     count = len(clip.masks)
-    gone = int(rng.integers(2, count + 1))  # nothing is left from here on, perhaps after the end
-    begins = int(rng.integers(0, gone - 1))
     frames, masks = clip.frames.copy(), clip.masks.copy()
     away = _beside(masks, rng) if rng.random() < 0.5 else None
-    for t in range(begins + 1, count):
+    for t in range(int(rng.integers(1, count)), count):
         if masks[t].any():
-            lost = min(1.0, (t - begins) / (gone - begins))
-            way = _drawn_together if away is None else _covered
-            frames[t], masks[t] = way(frames[t], masks[t], lost, away or (0, 0))
+            frames[t] = (
+                _drawn_together(frames[t], masks[t])
+                if away is None
+                else _covered(frames[t], masks[t], away)
+            )
+            masks[t] = False
     return evolve(clip, frames=frames, masks=masks, source=None)
 
 
@@ -49,24 +51,20 @@ def _beside(masks: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, in
 
 
 def _covered(
-    frame: NDArray[np.uint8], mask: NDArray[np.bool_], lost: float, away: tuple[int, int]
-) -> _Frame:
-    """Its outer part is replaced by what lies beside, made as bright as what is around it."""
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    left = mask & (depth > lost * depth.max())
+    frame: NDArray[np.uint8], mask: NDArray[np.bool_], away: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Replaced by what lies beside it, made as bright as what is around it."""
     beside = np.roll(frame.astype(np.float32), (-away[0], -away[1]), (0, 1))
     rim = ndimage.binary_dilation(mask, iterations=3) & ~mask
     if rim.any():
         beside += frame[rim].mean(0) - beside[rim].mean(0)
-    part = ndimage.gaussian_filter((mask & ~left).astype(np.float32), 1.0)
+    part = ndimage.gaussian_filter(ndimage.binary_dilation(mask).astype(np.float32), 1.0)
     part = part if frame.ndim == 2 else part[..., None]
     mixed = part * beside + (1 - part) * frame
-    return np.clip(mixed, 0, 255).round().astype(np.uint8), left
+    return np.clip(mixed, 0, 255).round().astype(np.uint8)
 
 
-def _drawn_together(
-    frame: NDArray[np.uint8], mask: NDArray[np.bool_], lost: float, _: tuple[int, int]
-) -> _Frame:
+def _drawn_together(frame: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Every pixel shows what is farther from the object's middle."""
     height, width = mask.shape
     box = box_from_mask(mask)
@@ -77,8 +75,7 @@ def _drawn_together(
     away = torch.hypot(dx, dy)
     rim = float(away[torch.from_numpy(mask)].max())
     # In the middle by all of the object, at twice its size by nothing.
-    farther = away + lost * rim * (1 - away / (2 * rim)).clamp(min=0)
-    times = farther / away.clamp(min=1e-3)
+    times = (away + rim * (1 - away / (2 * rim)).clamp(min=0)) / away.clamp(min=1e-3)
     places = (
         2 * (middle[0] + dx * half[0] * times) / max(width - 1, 1) - 1,
         2 * (middle[1] + dy * half[1] * times) / max(height - 1, 1) - 1,
@@ -86,6 +83,4 @@ def _drawn_together(
     grid = torch.stack(places, -1)[None].float()
     layers = torch.from_numpy((frame if frame.ndim == 3 else frame[..., None]).astype(np.float32))
     drawn = sampled(layers.permute(2, 0, 1), grid, "bilinear")[0].round().byte().permute(1, 2, 0)
-    left = sampled(torch.from_numpy(mask.astype(np.float32))[None], grid, "nearest")[0, 0] > 0.5
-    image = drawn.numpy() if frame.ndim == 3 else drawn[..., 0].numpy()
-    return image, left.numpy() & (lost < 1)
+    return drawn.numpy() if frame.ndim == 3 else drawn[..., 0].numpy()

@@ -9,13 +9,13 @@ Some are held out by image, to see how training goes; a number decides which, so
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 from moving import in_motion
 from numpy.typing import NDArray
 from PIL import Image
@@ -157,6 +157,18 @@ class Pools:
             return Clip(*in_motion(image, mask, frames, rng), picture.pool)
         return Clip(image[None], mask[None], picture.pool)
 
+    def thin(self, modalities: Collection[str] = ()) -> "Pools":
+        """Pictures with something large in them that fills little of its box; all modalities'."""
+        found = [
+            evolve(picture, objects=thin)
+            for modality, pools in self._pictures.items()
+            if modality in modalities or not modalities
+            for many in pools.values()
+            for picture in many
+            if (thin := tuple(n for n in picture.objects if _is_thin(picture.labels == n)))
+        ]
+        return Pools(found, self._seed, vessels=1.0)
+
     def _drawn(self, sizes: Mapping[str, int], rng: np.random.Generator) -> str:
         weights = np.sqrt(list(sizes.values()))
         weights[[name in _VESSELS for name in sizes]] *= self._vessels
@@ -168,6 +180,12 @@ def _with_neighbours(labels: NDArray[np.uint16], mask: NDArray[np.bool_]) -> NDA
     together, _ = ndimage.label(labels > 0, np.ones((3, 3)))
     whole: NDArray[np.bool_] = np.isin(together, np.unique(together[mask]))
     return whole
+
+
+def _is_thin(mask: NDArray[np.bool_]) -> bool:
+    rows, columns = np.nonzero(mask)
+    height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+    return bool(max(height, width) > 100 and len(rows) < 0.12 * height * width)
 
 
 def _region(

@@ -38,6 +38,7 @@ def about(card: ModelCard, *, base: str, sha256: str) -> str:
         "sha256": sha256,
         "box_hint": card.box_hint,
         "crop": card.crop,
+        "zooms": card.zooms,
     }
     return json.dumps(words, indent=2) + "\n"
 
@@ -72,6 +73,7 @@ def read_folder(folder: Path) -> ModelCard:
         path=weights,
         box_hint=words.get("box_hint") is True,
         crop=_crop(words.get("crop"), path),
+        zooms=words.get("zooms") is True,
     )
 
 

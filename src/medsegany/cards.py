@@ -42,6 +42,8 @@ class ModelCard:
         box_hint: Whether it was trained to get each box as an ellipse, too.
         crop: The sides of what it looks at for one object, in terms of the object's box; None
             where it looks at the whole image.
+        zooms: Whether it can look from nearer, too: then it looks for what a click means at every
+            size, and in tiles at what is large and thin.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ModelCard:
     path: Path | None = None
     box_hint: bool = False
     crop: float | None = None
+    zooms: bool = False
 
     @property
     def file_name(self) -> str | None:

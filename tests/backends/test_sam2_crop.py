@@ -140,6 +140,50 @@ def test_points_alone_are_looked_for_in_the_whole_image_first(segmenter, plain, 
     np.testing.assert_array_equal(found.logits[1], again.logits[1])
 
 
+def test_a_search_goes_from_the_whole_image_to_what_is_around_the_points():
+    """128, then 91, 64 and 45 around a point, and 32; a region of 50 pixels needs 50."""
+    crop = Crop(search=True)
+    parts = crop.at_every_size(Box(64, 64, 64, 64), (128, 128))
+    assert [part.x1 - part.x0 for part in parts] == [128, 91, 64, 45, 32]
+    assert parts[2] == Part(32, 32, 96, 96)
+    assert len(crop.at_every_size(Box(20, 60, 69, 62), (128, 128))) == 3
+    corner = crop.at_every_size(Box(0, 0, 0, 0), (128, 100))
+    assert [(part.y0, part.x0) for part in corner] == [(0, 0)] * 5
+    assert corner[1] == Part(0, 0, 91, 91)
+    assert corner[0] == Crop().at_every_size(Box(0, 0, 0, 0), (128, 100))[0] == Part(0, 0, 128, 100)
+
+
+@pytest.mark.parametrize(("x", "y"), [(30, 60), (80, 20), (50, 50)])
+def test_of_all_sizes_that_counts_at_which_the_model_is_surest(model, plain, noise, x, y):
+    searching = Sam2Segmenter(model, "searching", crop=Crop(2.0, narrowest=0, search=True))
+    image, point = noise(100, 100), Point(x, y)
+    asked = ObjectPrompts(points=(point,))
+    looks = {}
+    for part in searching.crop.at_every_size(Box(x, y, x, y), (100, 100)):
+        seen = plain.segment_2d(part.square(image, SIDE), part.in_square(asked, SIDE).as_prompts())
+        looks[part] = seen.score
+        assert seen.mask.any()
+    assert len(looks) == 4
+    best = max(looks, key=looks.get)
+    sought = searching.embed(image).sought(1, asked)
+    assert sought.score == looks[best]
+    box = medsegany.prompts.box_from_mask(sought.mask)
+    found = searching.segment_2d(image, point)
+    again = searching.segment_2d(image, [box, point])
+    np.testing.assert_array_equal(found.logits[1], again.logits[1])
+
+
+def test_a_search_for_another_click_encodes_the_whole_image_once(model, noise):
+    searching = Sam2Segmenter(model, "searching", crop=Crop(search=True))
+    embedded, seen = searching.embed(noise(64, 64)), []
+    encode = embedded._encode
+    embedded._encode = lambda square: seen.append(square) or encode(square)
+    whole = Part(0, 0, 64, 64).square(embedded._image, SIDE)
+    for x in (20, 40):
+        embedded.segment(Point(x, 30))
+    assert sum(np.array_equal(square, whole) for square in seen) == 1
+
+
 def test_a_positive_point_outside_of_the_box_is_seen_and_a_far_negative_one_is_not(
     segmenter, noise
 ):

@@ -85,6 +85,20 @@ def test_a_clip_is_what_the_memory_sees(monkeypatch):
         assert min(np.abs(mask - expected).max() for mask in masks) < 0.05 * np.abs(expected).max()
 
 
+def test_a_box_that_is_given_may_hold_nothing():
+    """Then only the object score is asked for; and clicks, which would be nowhere, become boxes."""
+    clip = moving_disc(size=(64, 64))
+    empty = evolve(clip, masks=np.zeros_like(clip.masks), box=Box(8, 8, 55, 39))
+    batch = batch_of([empty, clip], kind="clicks")
+    assert batch.kind == "box"
+    assert batch.prompts[0].points[0].tolist() == [[8, 8], [55, 39]]
+    model = tiny_sam2(0, image_size=64).train()
+    found = ClipModel(model, Loss())(batch_of([empty]))
+    assert found["mask"] == found["iou_error"] == 0
+    assert found["presence"] > 0
+    assert batch_of([clip], kind="clicks").kind == "clicks"
+
+
 def test_every_token_is_trained():
     """Each of the four masks gets a gradient when it is the best of its kind; the first always."""
     model = tiny_sam2(0, image_size=64).train()

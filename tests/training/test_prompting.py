@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from medsegany import Box
 from medsegany.training import BoxJitter
 from medsegany.training._prompting import clicks, nearest
 
@@ -18,6 +19,14 @@ def test_without_jitter_a_box_is_scaled_as_the_official_transform_scales_it():
     """(50, 20, 119, 59) of a 200 x 100 image, at an input of 1024: x * 5.12, y * 10.24."""
     box = BoxJitter(0).box(rectangle(), 1024, np.random.default_rng(0))
     assert box.tolist() == pytest.approx([256.0, 204.8, 609.28, 604.16])
+
+
+def test_a_box_that_is_given_takes_the_place_of_the_masks_own():
+    """(10, 20, 59, 39) of a 200 x 100 image, on a grid or not; the mask may be empty."""
+    empty, box = np.zeros((100, 200), np.bool_), Box(10, 20, 59, 39)
+    for jitter in (BoxJitter(0), BoxJitter(0, grid_px=256)):
+        found = jitter.box(empty, 1024, np.random.default_rng(0), box)
+        assert found.tolist() == pytest.approx([51.2, 204.8, 302.08, 399.36])
 
 
 @given(seed=st.integers(0, 1000))

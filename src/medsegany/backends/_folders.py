@@ -67,5 +67,6 @@ def _described(segmenter: Segmenter, name: str, licence: str) -> tuple[ModelCard
     card = ModelCard(name, family, kind, count, size, licence)
     if isinstance(segmenter, Sam2Segmenter):
         times = None if segmenter.crop is None else segmenter.crop.times
-        card = evolve(card, box_hint=segmenter.box_hint, crop=times)
+        zooms = segmenter.tiles is not None
+        card = evolve(card, box_hint=segmenter.box_hint, crop=times, zooms=zooms)
     return card, model

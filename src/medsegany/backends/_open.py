@@ -36,6 +36,7 @@ def open_model(
         from medsegany.backends.sam2 import (  # noqa: PLC0415
             Crop,
             Sam2Segmenter,
+            Tiles,
             build as build_sam2,
         )
 
@@ -50,7 +51,8 @@ def open_model(
             device=chosen,
             dtype=dtype,
             box_hint=card.box_hint,
-            crop=None if card.crop is None else Crop(card.crop),
+            crop=None if card.crop is None else Crop(card.crop, search=card.zooms),
+            tiles=Tiles() if card.zooms else None,
         )
 
     from segment_anything import sam_model_registry  # noqa: PLC0415

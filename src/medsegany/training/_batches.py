@@ -77,7 +77,8 @@ def as_batch(  # noqa: PLR0913 -- what a batch is made of
     Args:
         clips: One object each.
         size: The side of the model's input.
-        kind: What they are prompted with.
+        kind: What they are prompted with. Boxes all of them where one has nothing in its first
+            frame that could be clicked on.
         jitter: How loose boxes are.
         rngs: One for each clip.
         prompted: The frames that are prompted; those where any clip lacks its object, or has too
@@ -86,6 +87,8 @@ def as_batch(  # noqa: PLR0913 -- what a batch is made of
         smallest_px: Pixels that an object needs on a frame to be prompted there, too.
         features: Where features of frames are looked up, instead of the frames themselves.
     """
+    if not all(clip.masks[0].any() for clip in clips):
+        kind = "box"
     frames = None if features else torch.stack([as_input(clip, size) for clip in clips])
     masks = torch.stack([_resized_masks(clip, size) for clip in clips])
     targets = masks
@@ -133,7 +136,13 @@ def _prompted(
     if kind == "mask":
         return Prompted(None, None)
     if kind == "box":
-        boxes = np.stack([jitter.box(mask, size, rng) for mask, rng in drawn])
+        given = [clip.box if t == 0 else None for clip in clips]
+        boxes = np.stack(
+            [
+                jitter.box(mask, size, rng, box)
+                for (mask, rng), box in zip(drawn, given, strict=True)
+            ]
+        )
         corners = torch.from_numpy(boxes).reshape(-1, 2, 2)
         labels = torch.tensor([[2, 3]], dtype=torch.int32).expand(len(clips), 2)
         return Prompted(corners, labels.clone())

@@ -6,6 +6,7 @@ import numpy as np
 from attrs import field, frozen
 from numpy.typing import NDArray
 
+from medsegany.prompts import Box
 from medsegany.types import Image
 
 
@@ -15,16 +16,21 @@ class Clip:
 
     Attributes:
         frames: Display values, uint8 `(T, H, W)` or `(T, H, W, 3)`.
-        masks: The object, bool `(T, H, W)`. The first frame holds it, later ones may not.
+        masks: The object, bool `(T, H, W)`. The first frame holds it, unless a box is given; later
+            ones may not.
         origin: Where it comes from, for messages: a case, a slice, a label.
         source: The case and its slices, where the frames are as they were stored; None once they
             have been changed.
+        box: What the first frame is prompted with, in its pixels, instead of the box of its mask:
+            to learn from a box that holds a part of something, or nothing. Whoever changes frames
+            afterwards has to change it, too.
     """
 
     frames: Image
     masks: NDArray[np.bool_]
     origin: str = field(default="")
     source: tuple[str, tuple[int, ...]] | None = None
+    box: Box | None = None
 
     def __len__(self) -> int:
         return len(self.frames)

@@ -7,7 +7,7 @@ from attrs import field, frozen
 from numpy.typing import NDArray
 
 from medsegany._validate import at_least, not_negative
-from medsegany.prompts import box_from_mask
+from medsegany.prompts import Box, box_from_mask
 from medsegany.types import Mask
 
 PromptKind: TypeAlias = Literal["box", "point", "clicks", "mask"]
@@ -33,20 +33,23 @@ class BoxJitter:
     fraction: float = field(default=0.0, validator=not_negative)
     grid_px: int | None = field(default=None, validator=at_least(1, optional=True))
 
-    def box(self, mask: Mask, size: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    def box(
+        self, mask: Mask, size: int, rng: np.random.Generator, given: Box | None = None
+    ) -> NDArray[np.float32]:
         """A box of a mask, as `(x0, y0, x1, y1)` in pixels of the model's input.
 
         Args:
-            mask: `(H, W)`, not empty.
+            mask: `(H, W)`, not empty, unless a box is given.
             size: The side of the model's input.
             rng: Where it is drawn from.
+            given: Instead of the mask's own, in its pixels.
         """
-        if self.grid_px is not None:
+        if self.grid_px is not None and given is None:
             small = nearest(mask, self.grid_px)
             # A thin object may lie between the grid's points: then its own box is taken.
             mask = small if small.any() else mask
         grid = size if self.grid_px is None else self.grid_px
-        tight = box_from_mask(mask).as_array().astype(np.float64)
+        tight = (given or box_from_mask(mask)).as_array().astype(np.float64)
         height, width = mask.shape
         x0, y0, x1, y1 = tight * np.array([grid / width, grid / height] * 2)
         out = rng.integers(0, self.outward_px, 4, endpoint=True).astype(np.float64)

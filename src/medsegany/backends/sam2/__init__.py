@@ -4,5 +4,15 @@ from medsegany.backends.sam2._build import MEAN, STD, SAM2VideoPredictor, build
 from medsegany.backends.sam2._crop import Crop
 from medsegany.backends.sam2._hint import ellipse_logits
 from medsegany.backends.sam2._segmenter import Sam2Segmenter
+from medsegany.backends.sam2._tiles import Tiles
 
-__all__ = ["MEAN", "STD", "Crop", "SAM2VideoPredictor", "Sam2Segmenter", "build", "ellipse_logits"]
+__all__ = [
+    "MEAN",
+    "STD",
+    "Crop",
+    "SAM2VideoPredictor",
+    "Sam2Segmenter",
+    "Tiles",
+    "build",
+    "ellipse_logits",
+]

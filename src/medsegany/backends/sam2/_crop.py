@@ -96,11 +96,14 @@ class Crop:
         narrowest: Its shorter side is at least this part of the longer one, so that what is long
             and thin is not blown up in one direction only; 1 is a square.
         smallest_px: No side is shorter, unless the image is.
+        search: Whether what points mean is looked for at every size, and not only in the whole
+            image: that takes some ten encodings instead of one.
     """
 
     times: float = field(default=1.5, validator=above_zero)
     narrowest: float = field(default=0.5, validator=share)
     smallest_px: int = field(default=16, validator=at_least(1))
+    search: bool = False
 
     def around(self, box: Box, size: tuple[int, int]) -> Part:
         """The part of an image `(H, W)` with the box in its middle, or as near as can be.
@@ -116,6 +119,27 @@ class Crop:
             for (first, last), side, longest in zip(spans, wide, size, strict=True)
         )
         return Part(y0, x0, y1, x1)
+
+    def at_every_size(self, box: Box, size: tuple[int, int]) -> list[Part]:
+        """The whole image `(H, W)`, and squares around a box that get smaller and smaller.
+
+        Each has half the area of the one before; the last is twice `smallest_px` wide, or as wide
+        as the box.
+        """
+        parts = [Part(0, 0, *size)]
+        if not self.search:
+            return parts
+        least = max(2 * self.smallest_px, box.x1 - box.x0 + 1, box.y1 - box.y0 + 1)
+        while (side := max(size) / 2 ** (len(parts) / 2)) >= least:
+            (y0, y1), (x0, x1) = (
+                _within((first + last + 1) / 2, round(side), longest)
+                for first, last, longest in (
+                    (box.y0, box.y1, size[0]),
+                    (box.x0, box.x1, size[1]),
+                )
+            )
+            parts.append(Part(y0, x0, y1, x1))
+        return parts
 
     def following(self, part: Part, box: Box, size: tuple[int, int]) -> Part:
         """The part for the next slice or frame, where the object was last seen in this box.

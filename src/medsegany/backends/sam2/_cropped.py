@@ -6,11 +6,13 @@ from threading import Lock
 
 import numpy as np
 from attrs import evolve, frozen
+from numpy.typing import NDArray
 
 from medsegany._segmentations import given_in, join
 from medsegany.backends._verbs import Embedded, Verbs
 from medsegany.backends.sam2._crop import Crop, Part
 from medsegany.backends.sam2._memory import Sam2Memory
+from medsegany.backends.sam2._tiles import Tiles, blended, inside
 from medsegany.prompts import Box, ObjectPrompts, box_from_mask
 from medsegany.protocols import EmbeddedImage
 from medsegany.results import Segmentation
@@ -18,14 +20,15 @@ from medsegany.types import Image
 
 # As sure as a mask that is given: what was not looked at is not the object.
 _OUTSIDE = np.float32(-10.0)
+_EVERY = 5  # tile is looked at first
 _KEPT = 8  # crops of an image, for whoever corrects what they see
 
 
 class CroppedEmbedded(Embedded):
     """An image of which only what lies around each prompt is encoded, when it is asked for.
 
-    Points alone do not say how large an object is: it is looked for in the whole image first, and
-    then again in a crop around what was found.
+    Points alone do not say how large an object is: it is looked for in the whole image first, or at
+    every size, and then again in a crop around what was found.
 
     Args:
         segmenter: Whose it is.
@@ -33,6 +36,7 @@ class CroppedEmbedded(Embedded):
         crop: How much is looked at.
         side: Of the square that is encoded.
         encode: Encodes an image.
+        tiles: When one look is not enough; None for never.
     """
 
     def __init__(
@@ -42,12 +46,15 @@ class CroppedEmbedded(Embedded):
         crop: Crop,
         side: int,
         encode: Callable[[Image], EmbeddedImage],
+        *,
+        tiles: Tiles | None = None,
     ) -> None:
         super().__init__(segmenter, (image.shape[0], image.shape[1]))
         self._image = image.copy()
         self._crop = crop
         self._side = side
         self._encode = encode
+        self._tiles = tiles
         self._encoded: OrderedDict[Part, EmbeddedImage] = OrderedDict()
         self._lock = Lock()
 
@@ -56,15 +63,64 @@ class CroppedEmbedded(Embedded):
 
     def _one(self, name: int, asked: ObjectPrompts) -> Segmentation:
         if asked.box is None:
-            found = self._in(Part(0, 0, *self.shape), name, asked)
+            found = self.sought(name, asked)
             if not found.mask.any():
                 return found
             asked = evolve(asked, box=box_from_mask(found.mask))
-        return self._in(self._crop.around(region(asked, self.shape), self.shape), name, asked)
+        box = region(asked, self.shape)
+        found = self._in(self._crop.around(box, self.shape), name, asked)
+        # Clicks correct what is seen; in tiles most of them would be out of sight.
+        tiles = None if asked.points else self._tiles
+        if tiles is not None and tiles.are_tried(found.scores[name], box):
+            return self._from_near(name, box, tiles, found)
+        return found
+
+    def sought(self, name: int, asked: ObjectPrompts) -> Segmentation:
+        """What points mean: at which size the model is surest of its mask."""
+        parts = self._crop.at_every_size(region(asked, self.shape), self.shape)
+        # Whoever clicks again waits for the whole image no second time.
+        looks = [self._look(part, name, asked, keep=part == parts[0]) for part in parts]
+        best = max(range(len(parts)), key=lambda n: (looks[n].mask.any(), looks[n].scores[name]))
+        return pasted(looks[best], parts[best], self.shape)
+
+    def _from_near(self, name: int, box: Box, tiles: Tiles, found: Segmentation) -> Segmentation:
+        """What the tiles of a box show; what was found before, where that does not count."""
+        parts = tiles.over(box, self.shape)
+        # A few, from everywhere, tell whether to go on.
+        few = parts[::_EVERY]
+        looks = [self._tile(name, box, part) for part in few]
+        if tiles.count([logits for logits, _ in looks]):
+            rest = [part for part in parts if part not in few]
+            looks += [self._tile(name, box, part) for part in rest]
+            logits, scores = zip(*looks, strict=True)
+            if tiles.count(logits):
+                near = blended(zip([*few, *rest], logits, strict=True), self.shape, _OUTSIDE)
+                return evolve(
+                    found,
+                    masks={name: near > 0},
+                    logits={name: near},
+                    scores={name: float(np.mean(scores))},
+                )
+        return found
+
+    def _tile(self, name: int, box: Box, part: Part) -> tuple[NDArray[np.float32], float]:
+        """Logits of a tile, on its pixels, and predicted IoU."""
+        found = self._look(part, name, ObjectPrompts(box=inside(box, part)))
+        logits = part.back(found.logits[name])
+        # Unlike the box of a whole object, that of a tile may hold nothing.
+        there = found.presence[name] > 0.5
+        return logits if there else np.full_like(logits, _OUTSIDE), found.scores[name]
 
     def _in(self, part: Part, name: int, asked: ObjectPrompts) -> Segmentation:
+        return pasted(self._look(part, name, asked, keep=True), part, self.shape)
+
+    def _look(
+        self, part: Part, name: int, asked: ObjectPrompts, *, keep: bool = False
+    ) -> Segmentation:
+        """One object in the square of a part."""
         prompts = part.in_square(asked, self._side).as_prompts()
-        return pasted(self._embedded(part).segment({name: prompts}), part, self.shape)
+        seen = self._embedded(part) if keep else self._encode(part.square(self._image, self._side))
+        return seen.segment({name: prompts})
 
     def _embedded(self, part: Part) -> EmbeddedImage:
         with self._lock:

@@ -17,6 +17,7 @@ from medsegany.backends.sam2._crop import Crop
 from medsegany.backends.sam2._cropped import CroppedEmbedded, CroppedMemory
 from medsegany.backends.sam2._hint import ellipse_logits
 from medsegany.backends.sam2._memory import Sam2Memory
+from medsegany.backends.sam2._tiles import Tiles
 from medsegany.preprocess import as_rgb, check_image
 from medsegany.prompts import Box, ObjectPrompts, box_from_mask
 from medsegany.protocols import Span
@@ -41,12 +42,15 @@ class Sam2Segmenter(Verbs):
         dtype: AnyDtype = None,
         box_hint: bool = False,
         crop: Crop | None = None,
+        tiles: Tiles | None = None,
     ) -> None:
         super().__init__(name, EVERYTHING)
         self.box_hint = box_hint
         """Whether boxes are given to the model as an ellipse, too; see `ellipse_logits`."""
         self.crop = crop
         """How much of an image is looked at for each object; None for all of it at once."""
+        self.tiles = tiles
+        """When an object in an image is looked at again from near; None for never. Needs a crop."""
         self._device = as_device(device)
         self._dtype = as_dtype(dtype, self._device)
         self.upstream: SAM2VideoPredictor = model.to(self._device).eval()
@@ -68,6 +72,7 @@ class Sam2Segmenter(Verbs):
             dtype=dtype,
             box_hint=self.box_hint,
             crop=self.crop,
+            tiles=self.tiles,
         )
 
     @property
@@ -77,9 +82,11 @@ class Sam2Segmenter(Verbs):
     def embed(self, image: Image) -> "Sam2Embedded | CroppedEmbedded":
         """Encode an image once, or with `crop` each crop once; see `Segmenter.embed`."""
         check_image(image)
-        if self.crop is not None:
-            return CroppedEmbedded(self, image, self.crop, self._side, self._embed)
-        return self._embed(image)
+        return self._embed(image) if self.crop is None else self._cropped(image)
+
+    def _cropped(self, image: Image) -> CroppedEmbedded:
+        assert self.crop is not None
+        return CroppedEmbedded(self, image, self.crop, self._side, self._embed, tiles=self.tiles)
 
     def _embed(self, image: Image) -> "Sam2Embedded":
         rgb = as_rgb(image)
@@ -117,8 +124,8 @@ class Sam2Segmenter(Verbs):
         return CroppedMemory(self.crop, self._side, self._locate, lambda: remember(0))
 
     def _locate(self, image: Image, asked: ObjectPrompts) -> Box | None:
-        """The box of what the whole image shows at some points."""
-        mask = self._embed(image).segment({1: asked.as_prompts()}).mask
+        """The box of what some points mean."""
+        mask = self._cropped(image).sought(1, asked).mask
         return box_from_mask(mask) if mask.any() else None
 
     def features_bytes(self) -> int:
