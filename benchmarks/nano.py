@@ -14,13 +14,14 @@ import torch
 from timing import median
 
 import medsegany
-from medsegany import Box
+from medsegany import Box, Point
 from medsegany.backends.sam2 import Sam2Segmenter, build
 from medsegany.cards import BY_NAME
 from medsegany.protocols import Segmenter
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (512, 512), np.uint8)
 BOX = Box(200, 180, 310, 290)
+CLICK = Point(255, 235)
 
 
 def encoder(segmenter: Sam2Segmenter, runs: int) -> float:
@@ -51,6 +52,7 @@ def main() -> None:
 
     line("image encoder", encoder)  # type: ignore[arg-type]
     line("one box on an image of 512 px", lambda m, n: median(lambda: m.segment_2d(IMAGE, BOX), n))
+    line("one click on it", lambda m, n: median(lambda: m.segment_2d(IMAGE, CLICK), n))
     stack = np.stack([IMAGE] * 8)
     line(
         "a slice of a volume, one object",

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from attrs import evolve
+from held_out import click
 from numpy.typing import NDArray
-from scipy import ndimage
 
 import medsegany
 from medsegany.benchmark import CLEAN, EllipseSegmenter, Protocol
@@ -49,8 +50,11 @@ def main() -> None:
     nano = medsegany.load(given.model, image_size=given.image_size)
     if given.only != "stacks":
         whole = medsegany.load(given.model, image_size=given.image_size, crop=None)
+        once = medsegany.load(given.model, image_size=given.image_size)
+        once.crop, once.tiles = evolve(once.crop, search=False), None
         models = {
             "nano": nano,
+            "nano, one look": once,
             "nano, whole image": whole,
             "classical": medsegany.load("classical"),
             "ellipse": EllipseSegmenter(),
@@ -78,10 +82,7 @@ def _cases(data: Path, kind: str) -> Iterator[tuple[Row, NDArray[np.uint8], NDAr
 
 
 def _click(mask: Mask, _: str, __: int) -> Point:
-    """The pixel of the object that is farthest from its border."""
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(depth.argmax(), mask.shape)
-    return Point(int(column), int(row))
+    return click(mask)
 
 
 _PROMPTS: dict[str, Callable[[Mask, str, int], Box | Point]] = {

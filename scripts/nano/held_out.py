@@ -4,14 +4,15 @@
     uv run python scripts/nano/held_out.py DATA stage-6.safetensors --before mixed.safetensors \
         --keep 0 0.25 0.5
 
-With `--before`, means of both are measured, too. Images are prompted by their tight boxes; volumes
+With `--before`, means of both are measured, too. Images are prompted by their tight boxes, and some
+by a click into their middle; volumes
 by a box on their middle slice, once with their first and last slice given, and once without; slices
 that follow each other by one on the middle one, all of them given; and films, which are images in
 motion, by one on their first frame.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,16 @@ from neighbours import Neighbours
 from numpy.typing import NDArray
 from pools import Pools, pictures
 from safetensors.torch import load_file
+from scipy import ndimage
 
-from medsegany.backends.sam2 import Crop, Sam2Segmenter, build
+from medsegany.backends.sam2 import Crop, Sam2Segmenter, Tiles, build
 from medsegany.cards import BY_NAME, NANO
 from medsegany.metrics import dsc
-from medsegany.prompts import box_from_mask, boxes_from_labels
+from medsegany.prompts import Box, Point, box_from_mask, boxes_from_labels
 from medsegany.propagation import ByBox, ByMemory
 from medsegany.training import Clip
 from medsegany.training._weights import between
+from medsegany.types import Mask
 
 _CARD = BY_NAME["nano"]
 _WAYS = {"memory": ByMemory(), "boxes": ByBox()}
@@ -41,6 +44,7 @@ def main() -> None:
     options.add_argument("--before", type=Path, help="Weights to be mixed in.")
     options.add_argument("--keep", type=float, nargs="+", default=[0.0], help="Parts of those.")
     options.add_argument("--images", type=int, default=500)
+    options.add_argument("--clicks", type=int, default=150, help="Images that are clicked on, too.")
     options.add_argument("--films", type=int, default=80)
     given = options.parse_args()
     found = pictures(given.data, held_out=True)
@@ -56,10 +60,11 @@ def main() -> None:
                 state = between(state, load_file(given.before), keep)
             upstream = build(NANO, _CARD.image_size)
             upstream.load_state_dict(state)
-            crop = Crop(_CARD.crop or 1.5)
-            nano = Sam2Segmenter(upstream, "nano", box_hint=True, crop=crop)
+            crop = Crop(_CARD.crop or 1.5, search=True)
+            nano = Sam2Segmenter(upstream, "nano", box_hint=True, crop=crop, tiles=Tiles())
             scores = {
-                "images": of_images(nano, images),
+                "images": of_images(nano, images, box_from_mask),
+                "clicks": of_images(nano, images[: given.clicks], click),
                 **of_volumes(nano, volumes),
                 **of_stacks(nano, stacks),
                 **of_films(nano, films),
@@ -68,11 +73,20 @@ def main() -> None:
             print(f"{path.parent.name}/{path.name}, {keep:g} kept: {numbers}", flush=True)
 
 
-def of_images(nano: Sam2Segmenter, images: Sequence[Clip]) -> float:
+def click(mask: Mask) -> Point:
+    """The pixel of the object that is farthest from its border."""
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(depth.argmax(), mask.shape)
+    return Point(int(column), int(row))
+
+
+def of_images(
+    nano: Sam2Segmenter, images: Sequence[Clip], prompt: Callable[[Mask], Box | Point]
+) -> float:
     """Mean over modalities of the mean DSC."""
     scores: dict[str, list[float]] = {}
     for clip in images:
-        mask = nano.segment_2d(clip.frames[0], box_from_mask(clip.masks[0])).mask
+        mask = nano.segment_2d(clip.frames[0], prompt(clip.masks[0])).mask
         kind = clip.origin.split("_")[0]
         scores.setdefault(kind, []).append(dsc(mask, clip.masks[0]))
     return float(np.mean([np.mean(many) for many in scores.values()])) if scores else float("nan")

@@ -94,10 +94,11 @@ CARDS = (
         192,
         "CC-BY-SA-4.0",
         bytes=12_992_420,
-        sha256="5883ac22e1f01af29b1b9bb05c985d1f0f0c2102a8a65b00cbc995827d4fdfac",
+        sha256="569722eb5bbb65c238949cd019393ce8acf62a7bc1466ac0091cb480871b03d4",
         path=_SHIPPED / "nano.safetensors",
         box_hint=True,
         crop=1.5,
+        zooms=True,
     ),
     ModelCard("classical", "classical", "", 0, None, _APACHE),
     ModelCard(

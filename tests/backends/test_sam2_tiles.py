@@ -107,7 +107,9 @@ def test_they_count_where_what_they_find_is_thin():
     line[5] = 1
     tiles = Tiles(thin=0.3)
     assert tiles.count([line, line])
+    assert tiles.count([line, full, line, empty])
     assert not tiles.count([line, full])
+    assert not tiles.count([line, full, full])
     assert not tiles.count([empty, empty])
 
 

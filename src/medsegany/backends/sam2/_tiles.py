@@ -29,15 +29,15 @@ class Tiles:
         smallest_px: The longer side of a box must be at least that long.
         part: Side of a tile, in terms of the longer side of the box; at least 16 pixels.
         overlap: Part of a tile that its neighbour sees, too.
-        thin: They count where masks fill less than this part of them. A model that is trained for
-            it fills tiles of what is not thin.
+        thin: They count where masks fill less than this part of most of them. A model that is
+            trained for it fills tiles of what is not thin.
     """
 
-    below: float = field(default=0.4, validator=share)
+    below: float = field(default=0.6, validator=share)
     smallest_px: int = field(default=100, validator=at_least(1))
     part: float = field(default=0.25, validator=above_zero)
     overlap: float = field(default=0.5, validator=share)
-    thin: float = field(default=0.3, validator=share)
+    thin: float = field(default=0.2, validator=share)
 
     def are_tried(self, score: float, box: Box) -> bool:
         """Whether a mask of this predicted IoU is one to look at again."""
@@ -46,8 +46,8 @@ class Tiles:
 
     def count(self, found: Sequence[NDArray[np.float32]]) -> bool:
         """Whether what tiles found, logits of each, is thin."""
-        filled = float(np.mean([(logits > 0).mean() for logits in found]))
-        return 0 < filled < self.thin
+        filled = [float((logits > 0).mean()) for logits in found]
+        return max(filled) > 0 and float(np.median(filled)) < self.thin
 
     def over(self, box: Box, size: tuple[int, int]) -> list[Part]:
         """The tiles of a box in an image `(H, W)`, by rows: squares, where the image has room."""
