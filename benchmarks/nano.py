@@ -14,13 +14,16 @@ import torch
 from timing import median
 
 import medsegany
-from medsegany import Box, Point
+from medsegany import Point
 from medsegany.backends.sam2 import Sam2Segmenter, build
 from medsegany.cards import BY_NAME
+from medsegany.prompts import box_from_mask
 from medsegany.protocols import Segmenter
+from medsegany.testing import phantoms
 
-IMAGE = np.random.default_rng(0).integers(0, 255, (512, 512), np.uint8)
-BOX = Box(200, 180, 310, 290)
+DISC = phantoms.disc((512, 512), centre=(255, 235), radius=55)
+IMAGE = phantoms.image_of(DISC)
+BOX = box_from_mask(DISC)
 CLICK = Point(255, 235)
 
 

@@ -20,7 +20,7 @@ from medsegany.types import Image
 
 # As sure as a mask that is given: what was not looked at is not the object.
 _OUTSIDE = np.float32(-10.0)
-_EVERY = 5  # tile is looked at first
+_EVERY = 8  # tile is looked at first
 _KEPT = 8  # crops of an image, for whoever corrects what they see
 
 
