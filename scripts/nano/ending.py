@@ -10,8 +10,6 @@ from scipy import ndimage
 from medsegany.prompts import box_from_mask
 from medsegany.training import Clip
 
-_Frame = tuple[NDArray[np.uint8], NDArray[np.bool_]]
-
 
 def ending(clip: Clip, rng: np.random.Generator) -> Clip:
     """The clip with an object that is gone from one frame to the next.

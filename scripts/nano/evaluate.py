@@ -81,15 +81,11 @@ def _cases(data: Path, kind: str) -> Iterator[tuple[Row, NDArray[np.uint8], NDAr
 # --- images --------------------------------------------------------------------------------------
 
 
-def _click(mask: Mask, _: str, __: int) -> Point:
-    return click(mask)
-
-
 _PROMPTS: dict[str, Callable[[Mask, str, int], Box | Point]] = {
     "tight box": CLEAN.box,
     "box off by 5 %": Protocol(jitter_share=0.05).box,
     "box off by 10 %": Protocol(jitter_share=0.1).box,
-    "one click": _click,
+    "one click": lambda mask, *_: click(mask),
 }
 
 

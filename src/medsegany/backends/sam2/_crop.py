@@ -110,15 +110,10 @@ class Crop:
 
         At the border of the image it is moved and not cut, so its sides follow from the box alone.
         """
-        spans = ((box.y0, box.y1), (box.x0, box.x1))
-        sides = np.array([last - first + 1 for first, last in spans])
+        sides = np.array([box.y1 - box.y0 + 1, box.x1 - box.x0 + 1])
         wide = np.maximum(sides, self.narrowest * sides.max()) * self.times
-        wide = np.ceil(np.maximum(wide, self.smallest_px)).astype(int)
-        (y0, y1), (x0, x1) = (
-            _within((first + last + 1) / 2, int(side), longest)
-            for (first, last), side, longest in zip(spans, wide, size, strict=True)
-        )
-        return Part(y0, x0, y1, x1)
+        height, width = np.ceil(np.maximum(wide, self.smallest_px)).astype(int).tolist()
+        return _with_its_middle(box, height, width, size)
 
     def at_every_size(self, box: Box, size: tuple[int, int]) -> list[Part]:
         """The whole image `(H, W)`, and squares around a box that get smaller and smaller.
@@ -131,14 +126,7 @@ class Crop:
             return parts
         least = max(2 * self.smallest_px, box.x1 - box.x0 + 1, box.y1 - box.y0 + 1)
         while (side := max(size) / 2 ** (len(parts) / 2)) >= least:
-            (y0, y1), (x0, x1) = (
-                _within((first + last + 1) / 2, round(side), longest)
-                for first, last, longest in (
-                    (box.y0, box.y1, size[0]),
-                    (box.x0, box.x1, size[1]),
-                )
-            )
-            parts.append(Part(y0, x0, y1, x1))
+            parts.append(_with_its_middle(box, round(side), round(side), size))
         return parts
 
     def following(self, part: Part, box: Box, size: tuple[int, int]) -> Part:
@@ -157,6 +145,13 @@ class Crop:
             if leaves or kept > 1.5 * fresh or fresh > 1.3 * kept:
                 return new
         return part
+
+
+def _with_its_middle(box: Box, height: int, width: int, size: tuple[int, int]) -> Part:
+    """A part of an image `(H, W)` with a box in its middle, or as near as can be."""
+    y0, y1 = _within((box.y0 + box.y1 + 1) / 2, height, size[0])
+    x0, x1 = _within((box.x0 + box.x1 + 1) / 2, width, size[1])
+    return Part(y0, x0, y1, x1)
 
 
 def _within(centre: float, side: int, longest: int) -> tuple[int, int]:

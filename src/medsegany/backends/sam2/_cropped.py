@@ -87,21 +87,20 @@ class CroppedEmbedded(Embedded):
         """What the tiles of a box show; what was found before, where that does not count."""
         parts = tiles.over(box, self.shape)
         # A few, from everywhere, tell whether to go on.
-        few = parts[::_EVERY]
-        looks = [self._tile(name, box, part) for part in few]
-        if tiles.count([logits for logits, _ in looks]):
-            rest = [part for part in parts if part not in few]
-            looks += [self._tile(name, box, part) for part in rest]
-            logits, scores = zip(*looks, strict=True)
-            if tiles.count(logits):
-                near = blended(zip([*few, *rest], logits, strict=True), self.shape, _OUTSIDE)
-                return evolve(
-                    found,
-                    masks={name: near > 0},
-                    logits={name: near},
-                    scores={name: float(np.mean(scores))},
-                )
-        return found
+        looks = {part: self._tile(name, box, part) for part in parts[::_EVERY]}
+        if not tiles.count([logits for logits, _ in looks.values()]):
+            return found
+        looks |= {part: self._tile(name, box, part) for part in parts if part not in looks}
+        logits, scores = zip(*looks.values(), strict=True)
+        if not tiles.count(logits):
+            return found
+        near = blended(zip(looks, logits, strict=True), self.shape, _OUTSIDE)
+        return evolve(
+            found,
+            masks={name: near > 0},
+            logits={name: near},
+            scores={name: float(np.mean(scores))},
+        )
 
     def _tile(self, name: int, box: Box, part: Part) -> tuple[NDArray[np.float32], float]:
         """Logits of a tile, on its pixels, and predicted IoU."""

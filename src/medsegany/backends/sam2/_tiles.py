@@ -41,8 +41,7 @@ class Tiles:
 
     def are_tried(self, score: float, box: Box) -> bool:
         """Whether a mask of this predicted IoU is one to look at again."""
-        longer = max(box.x1 - box.x0, box.y1 - box.y0) + 1
-        return score < self.below and longer >= self.smallest_px
+        return score < self.below and _longer_side(box) >= self.smallest_px
 
     def count(self, found: Sequence[NDArray[np.float32]]) -> bool:
         """Whether what tiles found, logits of each, is thin."""
@@ -51,11 +50,14 @@ class Tiles:
 
     def over(self, box: Box, size: tuple[int, int]) -> list[Part]:
         """The tiles of a box in an image `(H, W)`, by rows: squares, where the image has room."""
-        longer = max(box.x1 - box.x0, box.y1 - box.y0) + 1
-        side = max(_SMALLEST, round(self.part * longer))
+        side = max(_SMALLEST, round(self.part * _longer_side(box)))
         rows = _spans(box.y0, box.y1, side, size[0], self.overlap)
         columns = _spans(box.x0, box.x1, side, size[1], self.overlap)
         return [Part(y0, x0, y1, x1) for (y0, y1), (x0, x1) in product(rows, columns)]
+
+
+def _longer_side(box: Box) -> float:
+    return max(box.x1 - box.x0, box.y1 - box.y0) + 1
 
 
 def _spans(
