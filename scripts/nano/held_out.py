@@ -5,10 +5,10 @@
         --keep 0 0.25 0.5
 
 With `--before`, means of both are measured, too. Images are prompted by their tight boxes, and some
-by a click into their middle; volumes
-by a box on their middle slice, once with their first and last slice given, and once without; slices
-that follow each other by one on the middle one, all of them given; and films, which are images in
-motion, by one on their first frame.
+by a click into their middle; what is bent or hollow in them is measured alone, too; volumes are
+prompted by a box on their middle slice, once with their first and last slice given, and once
+without; slices that follow each other by one on the middle one, all of them given; and films, which
+are images in motion, by one on their first frame.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from pools import Pools, pictures
 from safetensors.torch import load_file
 from scipy import ndimage
 
-from medsegany.backends.sam2 import Crop, Sam2Segmenter, Tiles, build
-from medsegany.cards import BY_NAME, NANO
+import medsegany
+from medsegany.backends.sam2 import Sam2Segmenter
 from medsegany.metrics import dsc
 from medsegany.prompts import Box, Point, box_from_mask, boxes_from_labels
 from medsegany.propagation import ByBox, ByMemory
@@ -32,7 +32,6 @@ from medsegany.training import Clip
 from medsegany.training._weights import between
 from medsegany.types import Mask
 
-_CARD = BY_NAME["nano"]
 _WAYS = {"memory": ByMemory(), "boxes": ByBox()}
 
 
@@ -46,10 +45,15 @@ def main() -> None:
     options.add_argument("--images", type=int, default=500)
     options.add_argument("--clicks", type=int, default=150, help="Images that are clicked on, too.")
     options.add_argument("--films", type=int, default=80)
+    options.add_argument("--hollow", type=int, default=150, help="Bent or hollow parts of images.")
+    options.add_argument("--image-size", type=int, help="Not that of the card.")
+    options.add_argument("--only-images", action="store_true")
     given = options.parse_args()
     found = pictures(given.data, held_out=True)
     pools = Pools(found, seed=3, vessels=1.0)
     images = [pools.clip(n, 1) for n in range(given.images)]
+    bent = pools.hollow()
+    hollow = [bent.clip(n, 1) for n in range(given.hollow)]
     films = [pools.clip(n, 8) for n in range(given.films)]
     volumes = Volumes(given.data / "mr3d_msd_hippocampus.npz", 0, held_out=True)
     stacks = list(Neighbours(found, 0).whole())
@@ -58,17 +62,18 @@ def main() -> None:
             state = load_file(path)
             if given.before is not None:
                 state = between(state, load_file(given.before), keep)
-            upstream = build(NANO, _CARD.image_size)
-            upstream.load_state_dict(state)
-            crop = Crop(_CARD.crop or 1.5, search=True)
-            nano = Sam2Segmenter(upstream, "nano", box_hint=True, crop=crop, tiles=Tiles())
+            nano = medsegany.load("nano", image_size=given.image_size)
+            assert isinstance(nano, Sam2Segmenter)
+            nano.upstream.load_state_dict(state)
             scores = {
                 "images": of_images(nano, images, box_from_mask),
+                "hollow": of_images(nano, hollow, box_from_mask),
                 "clicks": of_images(nano, images[: given.clicks], click),
-                **of_volumes(nano, volumes),
-                **of_stacks(nano, stacks),
-                **of_films(nano, films),
             }
+            if not given.only_images:
+                scores |= of_volumes(nano, volumes)
+                scores |= of_stacks(nano, stacks)
+                scores |= of_films(nano, films)
             numbers = ", ".join(f"{name} {value:.3f}" for name, value in scores.items())
             print(f"{path.parent.name}/{path.name}, {keep:g} kept: {numbers}", flush=True)
 

@@ -20,6 +20,7 @@ from moving import in_motion
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
+from skimage.measure import regionprops
 from skimage.segmentation import felzenszwalb
 
 from medsegany.training import Clip
@@ -29,6 +30,7 @@ _MODALITIES = {"us": "Ultrasound", "ct": "CT", "mr": "MR", "micro": "Microscopy"
                "derm": "Dermoscopy", "endo": "Endoscopy", "fundus": "Fundus",
                "mammo": "Mammography", "oct": "OCT"}  # fmt: skip
 _VESSELS = {"fundus_chase_vessels", "fundus_hrf", "oct_octa500"}
+_HOLLOW = 60  # pixels of what is taken for an object of its own
 _BY_PARTS = {"Microscopy"}  # one label is many cells
 
 
@@ -168,6 +170,22 @@ class Pools:
             if (thin := tuple(n for n in picture.objects if _is_thin(picture.labels == n)))
         ]
         return Pools(found, self._seed, vessels=1.0)
+
+    def hollow(self) -> "Pools":
+        """Parts of what people marked that are bent, branched or hollow, each an object."""
+        found = []
+        for pools in self._pictures.values():
+            for picture in (one for many in pools.values() for one in many):
+                parts = np.zeros_like(picture.labels)
+                for n in picture.objects:
+                    names, _ = ndimage.label(picture.labels == n)
+                    for part in regionprops(names):
+                        if part.area >= _HOLLOW and part.solidity < 0.7:
+                            parts[names == part.label] = parts.max() + 1
+                if parts.any():
+                    objects = tuple(range(1, int(parts.max()) + 1))
+                    found.append(evolve(picture, labels=parts, objects=objects))
+        return Pools([one for one in found if one.pool not in _VESSELS], self._seed)
 
     def _drawn(self, sizes: Mapping[str, int], rng: np.random.Generator) -> str:
         weights = np.sqrt(list(sizes.values()))

@@ -5,19 +5,14 @@ almost one brightness, under speckle, shadows, bias fields and blur, next to nei
 alike. Everything comes from one generator, so a number names a clip for ever.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.draw import polygon2mask
+from shapes import COMPACT, Floats, blob, one_of, smooth
 
 from medsegany.training import Clip
-
-Floats = NDArray[np.float32]
-_RIM = 64  # points on a contour
-COMPACT = ("blob", "blob", "blob", "lobes", "ring", "tube", "patch")
-THIN = (*COMPACT, "blob", "ring", "tree", "tree", "pieces")
 
 
 class Synthetic:
@@ -61,8 +56,8 @@ def _scene(
 ) -> Clip:
     """Tissues, neighbours and one object, which drift while time or depth goes on."""
     times = np.linspace(0, 1, frames) if frames > 1 else np.zeros(1)
-    drawn = _object(rng, size, shapes)
-    others = [_object(rng, size, shapes) for _ in range(int(rng.integers(0, 5)))]
+    drawn = one_of(rng, size, shapes)
+    others = [one_of(rng, size, shapes) for _ in range(int(rng.integers(0, 5)))]
     moves = rng.normal(0, 0.12 * size, 2) * (frames > 1)
     grows = float(rng.normal(0, 0.5)) * (frames > 1)
     # In depth an object ends somewhere; then it is absent from the rest of the clip.
@@ -106,12 +101,12 @@ def _scene(
 def _parts(rng: np.random.Generator, size: int, masks: NDArray[np.bool_]) -> Floats:
     """Brightness that parts of an object add to it: folds, chambers, a few bodies."""
     radius = float(np.sqrt(masks[0].sum() / np.pi))
-    folds = _smooth(rng, size, max(2.0, rng.uniform(0.15, 0.8) * radius))
+    folds = smooth(rng, size, max(2.0, rng.uniform(0.15, 0.8) * radius))
     cuts = np.quantile(folds, np.sort(rng.uniform(0, 1, 3)))
     added = rng.normal(0, 0.12, 4).astype(np.float32)[np.digitize(folds, cuts)]
     bodies = [
         (
-            _blob(rng, size, max(1.5, rng.uniform(0.15, 0.5) * radius)),
+            blob(rng, size, max(1.5, rng.uniform(0.15, 0.5) * radius)),
             rng.normal(0, 0.4 * radius, 2),
             rng.normal(0, 0.3),
         )
@@ -156,201 +151,23 @@ def _nothing(size: int) -> NDArray[np.bool_]:
     return np.zeros((size, size), np.bool_)
 
 
-# --- shapes --------------------------------------------------------------------------------------
-
-_Shape = Callable[[float, NDArray[np.float64], float], NDArray[np.bool_]]
-
-
-def _object(rng: np.random.Generator, size: int, shapes: Sequence[str]) -> _Shape:
-    kind = rng.choice(shapes)
-    centre = rng.uniform(0.2, 0.8, 2) * size
-    # Most things are small: sizes are spread evenly over their logarithm.
-    radius = float(np.exp(rng.uniform(np.log(0.03), np.log(0.38)))) * size
-    if kind == "tube":
-        return _tube(rng, size, centre, radius)
-    if kind == "patch":
-        return _patch(rng, size, centre, max(radius, 6.0))
-    if kind == "tree":
-        return _tree(rng, size, centre, max(radius, 0.2 * size))
-    if kind == "pieces":
-        return _pieces(rng, size, centre, max(radius, 8.0))
-    pieces = 1 if kind != "lobes" else int(rng.integers(2, 4))
-    parts = [_blob(rng, size, radius / np.sqrt(pieces)) for _ in range(pieces)]
-    offsets = rng.normal(0, 0.7 * radius, (pieces, 2)) * (pieces > 1)
-    inner = rng.uniform(0.35, 0.75) if kind == "ring" and radius > 6 else 0.0
-
-    def draw(t: float, moves: NDArray[np.float64], grows: float) -> NDArray[np.bool_]:
-        at, factor = centre + t * moves, float(np.exp(grows * t))
-        mask = np.logical_or.reduce(
-            [part(at + off, factor, t) for part, off in zip(parts, offsets, strict=True)]
-        )
-        return mask & ~parts[0](at, factor * inner, t) if inner else mask
-
-    return draw
-
-
-def _blob(
-    rng: np.random.Generator, size: int, radius: float
-) -> Callable[[NDArray[np.float64], float, float], NDArray[np.bool_]]:
-    """A closed curve: an ellipse whose radius wavers with the angle, and turns into another."""
-    angles = np.linspace(0, 2 * np.pi, _RIM, endpoint=False)
-    waves = np.arange(2, 8)
-    rough = rng.uniform(0, 0.5)
-    begin, end = (rng.normal(0, rough, (2, len(waves))) / waves for _ in range(2))
-    stretch, turn = float(np.exp(rng.normal(0, 0.35))), rng.uniform(0, np.pi)
-
-    def draw(at: NDArray[np.float64], factor: float, t: float) -> NDArray[np.bool_]:
-        sine, cosine = (1 - t) * begin + t * end
-        wavering = sine @ np.sin(np.outer(waves, angles)) + cosine @ np.cos(np.outer(waves, angles))
-        r = radius * factor * np.clip(1 + wavering, 0.2, 2.0)
-        y, x = r * np.sin(angles) * stretch, r * np.cos(angles) / stretch
-        rim = [x * np.sin(turn) + y * np.cos(turn), x * np.cos(turn) - y * np.sin(turn)]
-        mask: NDArray[np.bool_] = polygon2mask((size, size), np.stack(rim, 1) + at)
-        return mask
-
-    return draw
-
-
-def _tube(
-    rng: np.random.Generator, size: int, centre: NDArray[np.float64], radius: float
-) -> _Shape:
-    """A bent band, as a vessel or a layer is."""
-    steps = 24
-    bend = np.cumsum(rng.normal(0, 0.25, steps)) + rng.uniform(0, 2 * np.pi)
-    length = rng.uniform(3, 9) * radius
-    path = np.cumsum(np.stack([np.sin(bend), np.cos(bend)], 1) * length / steps, axis=0)
-    path -= path.mean(0)
-    width = max(1.2, radius * rng.uniform(0.15, 0.5))
-
-    def draw(t: float, moves: NDArray[np.float64], grows: float) -> NDArray[np.bool_]:
-        line = np.ones((size, size), np.bool_)
-        fine = np.stack([np.interp(np.linspace(0, steps - 1, 200), np.arange(steps), p)
-                         for p in path.T], 1) + centre + t * moves  # fmt: skip
-        rows, columns = np.rint(fine).astype(int).T
-        inside = (rows >= 0) & (rows < size) & (columns >= 0) & (columns < size)
-        line[rows[inside], columns[inside]] = False
-        if line.all():
-            return ~line
-        thick: NDArray[np.bool_] = ndimage.distance_transform_edt(line) <= width * np.exp(grows * t)
-        return thick
-
-    return draw
-
-
-def _tree(
-    rng: np.random.Generator, size: int, centre: NDArray[np.float64], radius: float
-) -> _Shape:
-    """Bent branches that part into thinner ones, as vessels do."""
-    thickness = max(1.0, float(np.exp(rng.uniform(np.log(0.012), np.log(0.05)))) * size)
-    open_ends = [(np.zeros(2), rng.uniform(0, 2 * np.pi), thickness, 2.2 * radius)]
-    points, widths = [], []
-    for _ in range(int(rng.integers(8, 24))):
-        if not open_ends:
-            break
-        at, direction, width, length = open_ends.pop(0)
-        bend = direction + np.cumsum(rng.normal(0, 0.12, 30))
-        path = at + np.cumsum(np.stack([np.sin(bend), np.cos(bend)], 1) * length / 30, axis=0)
-        points.append(path)
-        widths.append(np.linspace(width, 0.8 * width, len(path)))
-        for side in (-1, 1):
-            if rng.random() < 0.85:
-                turned = bend[-1] + side * rng.uniform(0.2, 0.9)
-                part = rng.uniform(0.6, 0.85)
-                open_ends.append((path[-1], turned, max(0.6, part * width), part * length))
-    places, halves = np.concatenate(points), np.concatenate(widths) / 2
-    places *= 2 * radius / max(float(np.ptp(places, axis=0).max()), 1.0)
-    places -= (places.max(0) + places.min(0)) / 2
-
-    def draw(t: float, moves: NDArray[np.float64], grows: float) -> NDArray[np.bool_]:
-        mask = np.zeros((size, size), np.bool_)
-        at = places + centre + t * moves
-        wide = np.maximum(halves * np.exp(grows * t), 0.5)
-        for n in range(len(at) - 1):
-            if (n + 1) % 30 == 0:  # the next one begins elsewhere
-                continue
-            steps = np.linspace(at[n], at[n + 1], 1 + int(np.abs(at[n + 1] - at[n]).max()))
-            for place in steps:
-                _dot(mask, place, wide[n])
-        return mask
-
-    return draw
-
-
-def _dot(mask: NDArray[np.bool_], place: NDArray[np.float64], radius: float) -> None:
-    """Mark the pixels whose centres are within a radius."""
-    first = np.maximum(np.floor(place - radius).astype(int), 0)
-    last = np.minimum(np.ceil(place + radius).astype(int) + 1, mask.shape)
-    if (last <= first).any():
-        return
-    rows, columns = np.mgrid[first[0] : last[0], first[1] : last[1]]
-    near = np.hypot(rows - place[0], columns - place[1]) <= radius
-    mask[first[0] : last[0], first[1] : last[1]] |= near
-
-
-def _pieces(
-    rng: np.random.Generator, size: int, centre: NDArray[np.float64], radius: float
-) -> _Shape:
-    """One tissue in many places, as lesions, glands and the grey of a brain are."""
-    field = _smooth(rng, size, radius / rng.uniform(3, 8))
-    cut = rng.uniform(0.0, 1.2)
-    rows, columns = np.mgrid[:size, :size]
-
-    def draw(t: float, moves: NDArray[np.float64], grows: float) -> NDArray[np.bool_]:
-        at = centre + t * moves
-        away = np.hypot(rows - at[0], columns - at[1])
-        found: NDArray[np.bool_] = (field > cut) & (away < radius * np.exp(grows * t))
-        return found
-
-    return draw
-
-
-def _patch(
-    rng: np.random.Generator, size: int, centre: NDArray[np.float64], radius: float
-) -> _Shape:
-    """What noise makes: ragged, as tumours and bleedings are."""
-    field = _smooth(rng, size, radius / 3)
-    rows, columns = np.mgrid[:size, :size]
-
-    def draw(t: float, moves: NDArray[np.float64], grows: float) -> NDArray[np.bool_]:
-        at = centre + t * moves
-        away = np.hypot(rows - at[0], columns - at[1]) / (radius * np.exp(grows * t))
-        rough = field + 1.2 - 1.2 * away**2 > 0
-        labels, count = ndimage.label(rough)
-        if not count:
-            return rough
-        largest: NDArray[np.bool_] = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
-        return ndimage.binary_fill_holes(largest) if rng.random() < 0.5 else largest
-
-    return draw
-
-
 # --- tissue and imaging --------------------------------------------------------------------------
 
 
-def _smooth(rng: np.random.Generator, size: int, scale: float) -> Floats:
-    """Noise whose grains have this size; mean 0, standard deviation 1."""
-    coarse = max(4, int(size / max(scale, 1.0)))
-    grains = rng.standard_normal((coarse, coarse)).astype(np.float32)
-    field: Floats = ndimage.zoom(grains, size / coarse, order=3, mode="reflect")[:size, :size]
-    if field.shape != (size, size):
-        field = np.pad(field, [(0, size - n) for n in field.shape], mode="edge")
-    return (field - field.mean()) / (field.std() + 1e-6)
-
-
 def _texture(rng: np.random.Generator, size: int, strength: float) -> Floats:
-    return np.float32(strength) * _smooth(rng, size, float(np.exp(rng.uniform(0.3, 3))))
+    return np.float32(strength) * smooth(rng, size, float(np.exp(rng.uniform(0.3, 3))))
 
 
 def _tissues(rng: np.random.Generator, size: int) -> Floats:
     """Regions of several brightnesses, each with a texture."""
     kinds = int(rng.integers(2, 7))
-    field = _smooth(rng, size, rng.uniform(0.08, 0.5) * size)
+    field = smooth(rng, size, rng.uniform(0.08, 0.5) * size)
     cuts = np.quantile(field, np.sort(rng.uniform(0, 1, kinds - 1)))
     regions = np.digitize(field, cuts)
     values = rng.uniform(0.05, 0.9, kinds).astype(np.float32)
     tissue = values[regions] + _texture(rng, size, rng.uniform(0, 0.1))
     if rng.random() < 0.35:  # a body before nothing
-        body = _blob(rng, size, rng.uniform(0.35, 0.6) * size)(np.full(2, size / 2), 1.0, 0.0)
+        body = blob(rng, size, rng.uniform(0.35, 0.6) * size)(np.full(2, size / 2), 1.0, 0.0)
         tissue = np.where(body, tissue, rng.uniform(0, 0.1))
     return tissue.astype(np.float32)
 
@@ -361,7 +178,7 @@ def _imaged(rng: np.random.Generator, picture: Floats) -> NDArray[np.uint8]:
     blur = rng.uniform(0, 1.6)
     picture = ndimage.gaussian_filter(picture, (0, blur, blur))
     if rng.random() < 0.4:  # a coil, a lamp
-        picture = picture * (1 + rng.uniform(0, 0.4) * _smooth(rng, size, size / 2))
+        picture = picture * (1 + rng.uniform(0, 0.4) * smooth(rng, size, size / 2))
     kind = rng.choice(("plain", "gauss", "speckle", "counts"), p=(0.25, 0.4, 0.2, 0.15))
     if kind == "gauss":
         picture = picture + rng.uniform(0.01, 0.12) * rng.standard_normal(picture.shape)

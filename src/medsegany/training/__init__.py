@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from medsegany.training._batches import Embeddings
     from medsegany.training._finetune import FineTuned, finetune
     from medsegany.training._log import draw_curves, read_log
-    from medsegany.training._loop import Outcome, Validate, train
+    from medsegany.training._loop import Outcome, train
     from medsegany.training._losses import Loss
     from medsegany.training._prompting import BoxJitter, PromptKind
     from medsegany.training._recipe import PAPER, RELEASED, Machine, Part, Recipe
+    from medsegany.training._run import Validate
 
 __all__ = [
     "PAPER",
@@ -61,7 +62,7 @@ _WITH_TORCH = {
     "PromptKind": "_prompting",
     "RELEASED": "_recipe",
     "Recipe": "_recipe",
-    "Validate": "_loop",
+    "Validate": "_run",
     "cut_out": "_augment",
     "draw_curves": "_log",
     "finetune": "_finetune",
