@@ -64,6 +64,7 @@ class Mixed:
         bent = rng.random() if frames == 1 and (stage.hollow or stage.painted) else 1.0
         if bent < stage.hollow:
             clip = self._hollow.clip(number, 1)
+            clip = remapped(clip, rng) if rng.random() < 0.25 else clip
         elif bent < stage.hollow + stage.painted:
             clip = painted(self._pools.clip(number, 1), HOLLOW, rng)
         elif frames > 1 and stage.neighbours and rng.random() < stage.neighbours:

@@ -30,6 +30,7 @@ _MODALITIES = {"us": "Ultrasound", "ct": "CT", "mr": "MR", "micro": "Microscopy"
                "derm": "Dermoscopy", "endo": "Endoscopy", "fundus": "Fundus",
                "mammo": "Mammography", "oct": "OCT"}  # fmt: skip
 _VESSELS = {"fundus_chase_vessels", "fundus_hrf", "oct_octa500"}
+_HIDDEN = {"ct_ich", "ct_phe_sich"}  # bleedings, in a window that does not show them
 _HOLLOW = 60  # pixels of what is taken for an object of its own
 _BY_PARTS = {"Microscopy"}  # one label is many cells
 
@@ -185,7 +186,7 @@ class Pools:
                 if parts.any():
                     objects = tuple(range(1, int(parts.max()) + 1))
                     found.append(evolve(picture, labels=parts, objects=objects))
-        return Pools([one for one in found if one.pool not in _VESSELS], self._seed)
+        return Pools([one for one in found if one.pool not in _VESSELS | _HIDDEN], self._seed)
 
     def _drawn(self, sizes: Mapping[str, int], rng: np.random.Generator) -> str:
         weights = np.sqrt(list(sizes.values()))

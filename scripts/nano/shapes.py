@@ -11,7 +11,8 @@ Floats = NDArray[np.float32]
 _RIM = 64  # points on a contour
 COMPACT = ("blob", "blob", "blob", "lobes", "ring", "tube", "patch")
 THIN = (*COMPACT, "blob", "ring", "tree", "tree", "pieces")
-HOLLOW = ("ring", "ring", "ring", "arc", "arc", "tube", "tube", "bone", "bone", "lobes")
+HOLLOW = ("ring", "ring", "ring", "arc", "arc", "tube", "tube", "bone", "bone", "lobes", "group",
+          "group")  # fmt: skip
 
 Shape = Callable[[float, NDArray[np.float64], float], NDArray[np.bool_]]
 
@@ -99,6 +100,26 @@ def _tube(rng: np.random.Generator, size: int, centre: NDArray[np.float64], radi
             return ~line
         thick: NDArray[np.bool_] = ndimage.distance_transform_edt(line) <= width * np.exp(grows * t)
         return thick
+
+    return draw
+
+
+def _group(
+    rng: np.random.Generator, size: int, centre: NDArray[np.float64], radius: float
+) -> Shape:
+    """A few bodies far from each other that are marked as one, as cysts or metastases are."""
+    flat = float(np.exp(rng.uniform(-1.5, 0)))
+    spread = np.array((flat, 1.0) if rng.random() < 0.7 else (1.0, flat)) * radius
+    bodies = [
+        (blob(rng, size, max(1.5, radius * rng.uniform(0.06, 0.35) * flat**0.5)), away)
+        for away in rng.uniform(-1, 1, (int(rng.integers(2, 6)), 2)) * spread
+    ]
+
+    def draw(t: float, moves: NDArray[np.float64], grows: float) -> NDArray[np.bool_]:
+        factor = float(np.exp(grows * t))
+        return np.logical_or.reduce(
+            [body(centre + t * moves + factor * away, factor, t) for body, away in bodies]
+        )
 
     return draw
 
@@ -245,5 +266,6 @@ _OTHERS: dict[str, tuple[Callable[..., Shape], Callable[[int], float]]] = {
     "pieces": (_pieces, lambda _: 8.0),
     "arc": (_arc, lambda _: 6.0),
     "bone": (_bone, lambda _: 8.0),
+    "group": (_group, lambda size: 0.12 * size),
 }
 """How each is drawn, and its smallest radius in a square of a side."""
