@@ -8,7 +8,7 @@ A stage that is stopped goes on with the same line. Between stages only averaged
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -70,13 +70,24 @@ def validation(  # noqa: ANN201 -- a `Validate`
     return measure
 
 
+def _weights(path: Path) -> Mapping[str, torch.Tensor]:
+    if path.suffix != ".pt":
+        return load_file(path)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return {**state["model"], **state["average"]}
+
+
 def main() -> None:
     """Train one stage."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("data", type=Path, help="The folder of the pools.")
     options.add_argument("runs", type=Path, help="Where stages are kept.")
     options.add_argument("--stage", type=int, choices=list(STAGES), required=True)
-    options.add_argument("--weights", type=Path, help="To begin with, instead of the last stage's.")
+    options.add_argument(
+        "--weights",
+        type=Path,
+        help="To begin with, instead of the last stage's; a state.pt holds averaged ones.",
+    )
     options.add_argument("--steps", type=int, help="Instead of the stage's own, in hundreds.")
     options.add_argument("--minutes", type=float)
     options.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
@@ -90,7 +101,7 @@ def main() -> None:
         model = tiny_sam2(0, image_size=stage.image_size)
     else:
         model = build(NANO, stage.image_size)
-        model.load_state_dict(load_file(begin))
+        model.load_state_dict(_weights(begin))
     if stage.skipped:
         for block in model.image_encoder.trunk.blocks:
             block.drop_path = DropPath(stage.skipped)
