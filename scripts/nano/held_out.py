@@ -47,7 +47,7 @@ def main() -> None:
     options.add_argument("--films", type=int, default=80)
     options.add_argument("--hollow", type=int, default=150, help="Bent or hollow parts of images.")
     options.add_argument("--image-size", type=int, help="Not that of the card.")
-    options.add_argument("--only-images", action="store_true")
+    options.add_argument("--only", choices=("images", "stacks"))
     given = options.parse_args()
     found = pictures(given.data, held_out=True)
     pools = Pools(found, seed=3, vessels=1.0)
@@ -65,12 +65,12 @@ def main() -> None:
             nano = medsegany.load("nano", image_size=given.image_size)
             assert isinstance(nano, Sam2Segmenter)
             nano.upstream.load_state_dict(state)
-            scores = {
-                "images": of_images(nano, images, box_from_mask),
-                "hollow": of_images(nano, hollow, box_from_mask),
-                "clicks": of_images(nano, images[: given.clicks], click),
-            }
-            if not given.only_images:
+            scores: dict[str, float] = {}
+            if given.only != "stacks":
+                scores["images"] = of_images(nano, images, box_from_mask)
+                scores["hollow"] = of_images(nano, hollow, box_from_mask)
+                scores["clicks"] = of_images(nano, images[: given.clicks], click)
+            if given.only != "images":
                 scores |= of_volumes(nano, volumes)
                 scores |= of_stacks(nano, stacks)
                 scores |= of_films(nano, films)

@@ -26,10 +26,10 @@ def painted(clip: Clip, shapes: Sequence[str], rng: np.random.Generator) -> Clip
     size = len(frame)
     for _ in range(5):
         mask = shape(rng, size, shapes)
-        if _SMALLEST <= mask.sum() <= 0.6 * mask.size:
-            image = _with(frame, mask, rng)
-            if not _differs(image, mask):
-                continue
+        if not _SMALLEST <= mask.sum() <= 0.6 * mask.size:
+            continue
+        image = _with(frame, mask, rng)
+        if _differs(image, mask):
             return Clip(image[None], mask[None], f"{clip.origin}, painted")
     return clip
 

@@ -31,7 +31,7 @@ _MODALITIES = {"us": "Ultrasound", "ct": "CT", "mr": "MR", "micro": "Microscopy"
                "mammo": "Mammography", "oct": "OCT"}  # fmt: skip
 _VESSELS = {"fundus_chase_vessels", "fundus_hrf", "oct_octa500"}
 _HIDDEN = {"ct_ich", "ct_phe_sich"}  # bleedings, in a window that does not show them
-_HOLLOW = 60  # pixels of what is taken for an object of its own
+_SMALLEST_PART = 60  # pixels of what is taken for an object of its own
 _BY_PARTS = {"Microscopy"}  # one label is many cells
 
 
@@ -181,7 +181,7 @@ class Pools:
                 for n in picture.objects:
                     names, _ = ndimage.label(picture.labels == n)
                     for part in regionprops(names):
-                        if part.area >= _HOLLOW and part.solidity < 0.7:
+                        if part.area >= _SMALLEST_PART and part.solidity < 0.7:
                             parts[names == part.label] = parts.max() + 1
                 if parts.any():
                     objects = tuple(range(1, int(parts.max()) + 1))

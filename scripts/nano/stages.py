@@ -128,31 +128,20 @@ STAGES = {
         neighbours=0.4,
         ending=0.1,
     ),
-    # What is bent or hollow: even what it had learnt from, it filled. And more pixels.
-    7: Stage(
-        224,
-        6000,
-        evolve(
-            _COMMON,
-            batch=8,
-            learning_rate=8e-4,
-            frames=4,
-            clips=0.12,
-            prompts={"box": 0.9, "point": 0.05, "clicks": 0.05},
-            average=0.998,
-        ),
-        shapes=(*THIN, *HOLLOW),
-        filled=0.7,
-        vessels=0.25,
-        regions=0.05,
-        remapped=0.2,
-        near=0.15,
-        neighbours=0.4,
-        ending=0.1,
-        hollow=0.25,
-        painted=0.2,
-    ),
 }
+# What is bent or hollow: even what it had learnt from, it filled. And more pixels.
+STAGES[7] = evolve(
+    STAGES[6],
+    image_size=224,
+    steps=6000,
+    recipe=evolve(STAGES[6].recipe, learning_rate=8e-4, clips=0.12),
+    shapes=(*THIN, *HOLLOW),
+    filled=0.7,
+    regions=0.05,
+    near=0.15,
+    hollow=0.25,
+    painted=0.2,
+)
 # The seventh let its memory fade, and was stopped at step 2700; the eighth begins with the averaged
 # weights of its state.
 STAGES[8] = evolve(
