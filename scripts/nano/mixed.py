@@ -12,6 +12,7 @@ from pools import Pools
 from shapes import HOLLOW
 from stages import Stage
 from synthetic import Synthetic
+from tissues import heart, lesion
 
 from medsegany.backends.sam2 import Crop
 from medsegany.backends.sam2._tiles import inside
@@ -60,21 +61,10 @@ class Mixed:
         if frames == 1 and stage.near and rng.random() < stage.near:
             return self._near(number, rng)
         kinds = ("drawn", "pools", "volumes")
-        kind = rng.choice(kinds, p=(0.3, 0.7, 0) if frames == 1 else (0.3, 0.4, 0.3))
-        bent = rng.random() if frames == 1 and (stage.hollow or stage.painted) else 1.0
-        if bent < stage.hollow:
-            clip = self._hollow.clip(number, 1)
-            clip = remapped(clip, rng) if rng.random() < 0.25 else clip
-        elif bent < stage.hollow + stage.painted:
-            clip = painted(self._pools.clip(number, 1), HOLLOW, rng)
-        elif frames > 1 and stage.neighbours and rng.random() < stage.neighbours:
-            clip = self._neighbours.clip(number, frames)
-        elif kind == "pools":
-            clip = self._pools.clip(number, frames)
-        elif kind == "volumes":
-            clip = self._volumes.clip(number, frames)
-        else:
-            clip = self._drawn(int(rng.integers(_SCENES)) // frames, frames)
+        kind = str(rng.choice(kinds, p=(0.3, 0.7, 0) if frames == 1 else (0.3, 0.4, 0.3)))
+        clip = self._seldom(number, rng) if frames == 1 else None
+        if clip is None:
+            clip = self._usual(number, frames, kind, rng)
         if frames > 1 and stage.ending and kind != "drawn" and rng.random() < stage.ending:
             clip = ending(clip, rng)
         if stage.remapped and rng.random() < stage.remapped:
@@ -87,6 +77,33 @@ class Mixed:
                 clip, Crop(times, narrowest=rng.uniform(0.4, 1.0)), stage.image_size, rng
             )
         return cut_out(clip, None, stage.image_size, rng)
+
+    def _seldom(self, number: int, rng: np.random.Generator) -> Clip | None:
+        """What few images have: something bent, or painted into one; None for what is usual."""
+        stage = self._stage
+        shares = (stage.hollow, stage.painted, stage.lesions, stage.hearts)
+        if not any(shares):
+            return None
+        which = int(np.searchsorted(np.cumsum(shares), rng.random(), side="right"))
+        if which == len(shares):
+            return None
+        if which == 0:
+            clip = self._hollow.clip(number, 1)
+            return remapped(clip, rng) if rng.random() < 0.25 else clip
+        clip = self._pools.clip(number, 1)
+        if which == 1:
+            return painted(clip, HOLLOW, rng)
+        return lesion(clip, rng) if which == 2 else heart(clip, rng)
+
+    def _usual(self, number: int, frames: int, kind: str, rng: np.random.Generator) -> Clip:
+        """Drawn or from the pools; of several frames a volume or slices that follow, too."""
+        if frames > 1 and self._stage.neighbours and rng.random() < self._stage.neighbours:
+            return self._neighbours.clip(number, frames)
+        if kind == "pools":
+            return self._pools.clip(number, frames)
+        if kind == "volumes":
+            return self._volumes.clip(number, frames)
+        return self._drawn(int(rng.integers(_SCENES)) // frames, frames)
 
     def _near(self, number: int, rng: np.random.Generator) -> Clip:
         """A window into something large or thin, often a tree of vessels."""

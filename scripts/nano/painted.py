@@ -22,7 +22,7 @@ def painted(clip: Clip, shapes: Sequence[str], rng: np.random.Generator) -> Clip
     A square of it is taken. What is drawn is brighter or darker than what was there, and shows some
     of it; what it encloses is of another tissue, or as it was.
     """
-    frame = _square(clip.frames[0], rng)
+    frame = a_square(clip.frames[0], rng)
     size = len(frame)
     for _ in range(5):
         mask = shape(rng, size, shapes)
@@ -39,7 +39,8 @@ def _differs(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> bool:
     return bool(around.any() and abs(image[mask].mean() - image[around].mean()) > 8)
 
 
-def _square(frame: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def a_square(frame: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """As large as fits in, somewhere."""
     size = min(frame.shape[:2])
     top, left = (int(rng.integers(n - size + 1)) for n in frame.shape[:2])
     return frame[top : top + size, left : left + size]
@@ -66,6 +67,16 @@ def _with(
         if rng.random() < 0.5:  # not alike everywhere
             waves = ndimage.zoom(rng.normal(0, 1, (4, 4)), [n / 4 for n in part.shape], order=3)
             new += rng.uniform(0, 0.4) * abs(step) * waves[..., None]
-        edge = ndimage.gaussian_filter(part.astype(np.float32), rng.uniform(0.4, 1.6))[..., None]
-        layers += edge * (new - layers)
+        blend(layers, part, new, rng)
     return np.clip(layers, 0, 255).astype(np.uint8).reshape(frame.shape)
+
+
+def blend(
+    layers: NDArray[np.float32],
+    part: NDArray[np.bool_],
+    new: NDArray[np.float32] | float,
+    rng: np.random.Generator,
+) -> None:
+    """Replace a part of `(H, W, C)` in place, with a border that is more or less sharp."""
+    edge = ndimage.gaussian_filter(part.astype(np.float32), rng.uniform(0.4, 1.6))[..., None]
+    layers += edge * (new - layers)

@@ -59,12 +59,12 @@ def _body(
 
 
 def blob(
-    rng: np.random.Generator, size: int, radius: float
+    rng: np.random.Generator, size: int, radius: float, *, roughest: float = 0.5
 ) -> Callable[[NDArray[np.float64], float, float], NDArray[np.bool_]]:
     """A closed curve: an ellipse whose radius wavers with the angle, and turns into another."""
     angles = np.linspace(0, 2 * np.pi, _RIM, endpoint=False)
     waves = np.arange(2, 8)
-    rough = rng.uniform(0, 0.5)
+    rough = rng.uniform(0, roughest)
     begin, end = (rng.normal(0, rough, (2, len(waves))) / waves for _ in range(2))
     stretch, turn = float(np.exp(rng.normal(0, 0.35))), rng.uniform(0, np.pi)
 

@@ -91,6 +91,7 @@ def main() -> None:
     options.add_argument("--steps", type=int, help="Instead of the stage's own, in hundreds.")
     options.add_argument("--minutes", type=float)
     options.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
+    options.add_argument("--device", default="auto", choices=("auto", "cpu"))
     options.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = options.parse_args()
     torch.set_num_threads(given.threads)
@@ -135,7 +136,7 @@ def main() -> None:
             clips,
             evolve(stage.recipe, epochs=steps // 100),
             given.runs / f"stage-{given.stage}",
-            machine=Machine(precision=given.precision),
+            machine=Machine(device=given.device, precision=given.precision),
             seed=given.stage,
             box_hint=True,
             validate=validation(images, moving, by_both=stage.ending > 0),

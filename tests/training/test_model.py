@@ -8,7 +8,7 @@ from monai.losses import DiceLoss
 from training_makers import Discs, moving_disc
 
 from medsegany.backends.sam2 import Sam2Segmenter, ellipse_logits
-from medsegany.prompts import Box, box_from_mask
+from medsegany.prompts import Box, Point, box_from_mask
 from medsegany.propagation import ByMemory
 from medsegany.testing.models import small_sam2, tiny_sam2
 from medsegany.training import RELEASED, BoxJitter, Loss, read_log, train
@@ -54,6 +54,27 @@ def test_an_image_is_what_segment_2d_sees(hint, monkeypatch):
     box = box_from_mask(clip.masks[0])
     theirs = segmenter.segment_2d(clip.frames[0], box).low_res_logits[1]
     [words] = said(model, batch_of([clip]), monkeypatch, box_hint=hint)
+    ours = words.masks[0].numpy()
+    assert min(np.abs(mask - theirs).max() for mask in ours) < 1e-4
+
+
+def test_clicks_besides_a_box_are_what_segment_2d_sees(monkeypatch):
+    """Corners first, then clicks, and the ellipse of the box alone."""
+    model = tiny_sam2(3, image_size=64)
+    clip = moving_disc(size=(64, 64))
+    batch = batch_of([clip], kind="box+clicks")
+    points, labels = batch.prompts[0].points[0], batch.prompts[0].labels[0]
+    assert labels[:3].tolist() == [2, 3, 1]
+    box = Box(*points[:2].flatten().tolist())
+    assert box == box_from_mask(clip.masks[0])
+    clicks = [
+        Point(x, y, bool(label))
+        for (x, y), label in zip(points[2:].tolist(), labels[2:].tolist(), strict=True)
+        if label >= 0
+    ]
+    segmenter = Sam2Segmenter(model, "tiny", box_hint=True)
+    theirs = segmenter.segment_2d(clip.frames[0], [box, *clicks]).low_res_logits[1]
+    [words] = said(model, batch, monkeypatch, box_hint=True)
     ours = words.masks[0].numpy()
     assert min(np.abs(mask - theirs).max() for mask in ours) < 1e-4
 
@@ -153,7 +174,7 @@ def test_a_mask_that_is_given_is_not_asked_for():
     assert "prompted_iou" not in found
 
 
-@pytest.mark.parametrize("kind", ["point", "clicks"])
+@pytest.mark.parametrize("kind", ["point", "clicks", "box+clicks"])
 def test_clicks_are_prompts_too(kind):
     """A loss comes out, and it is finite."""
     model = tiny_sam2(0, image_size=64)

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from medsegany.backends.sam2 import MEAN, STD
 from medsegany.training._clips import Clip
-from medsegany.training._prompting import BoxJitter, PromptKind, clicks, nearest
+from medsegany.training._prompting import WITH_BOX, BoxJitter, PromptKind, clicks, nearest
 
 _MOST_CLICKS = 4
 
@@ -135,17 +135,19 @@ def _prompted(
     drawn = list(zip((clip.masks[t] for clip in clips), rngs, strict=True))
     if kind == "mask":
         return Prompted(None, None)
-    if kind == "box":
+    points, labels = [], []
+    if kind in WITH_BOX:
         given = [clip.box if t == 0 else None for clip in clips]
-        boxes = np.stack(
-            [
-                jitter.box(mask, size, rng, box)
-                for (mask, rng), box in zip(drawn, given, strict=True)
-            ]
-        )
-        corners = torch.from_numpy(boxes).reshape(-1, 2, 2)
-        labels = torch.tensor([[2, 3]], dtype=torch.int32).expand(len(clips), 2)
-        return Prompted(corners, labels.clone())
-    most = 1 if kind == "point" else _MOST_CLICKS
-    where, said = zip(*(clicks(mask, most, size, rng) for mask, rng in drawn), strict=True)
-    return Prompted(torch.from_numpy(np.stack(where)), torch.from_numpy(np.stack(said)))
+        boxes = [
+            jitter.box(mask, size, rng, box) for (mask, rng), box in zip(drawn, given, strict=True)
+        ]
+        points.append(np.stack(boxes).reshape(-1, 2, 2))
+        labels.append(np.tile(np.int32([2, 3]), (len(clips), 1)))
+    if kind != "box":
+        most = 1 if kind == "point" else _MOST_CLICKS
+        where, said = zip(*(clicks(mask, most, size, rng) for mask, rng in drawn), strict=True)
+        points.append(np.stack(where))
+        labels.append(np.stack(said))
+    return Prompted(
+        torch.from_numpy(np.concatenate(points, 1)), torch.from_numpy(np.concatenate(labels, 1))
+    )

@@ -16,6 +16,7 @@ from medsegany.backends._device import precision
 from medsegany.backends.sam2 import SAM2VideoPredictor, ellipse_logits
 from medsegany.training._batches import Batch
 from medsegany.training._losses import Loss, cross_entropy, dice_loss, iou
+from medsegany.training._prompting import WITH_BOX
 
 # SAM2 tells time by min(number of frames, 16). A clip stands for a part of a long stack, so what is
 # learnt is the time of long ones.
@@ -107,8 +108,8 @@ class ClipModel(torch.nn.Module):
             asked["mask_inputs"] = (batch.masks[:, t, None] > 0.5).float()
             return asked
         asked["point_inputs"] = {"point_coords": prompted.points, "point_labels": prompted.labels}
-        if self.box_hint and batch.kind == "box":
-            hint = ellipse_logits(prompted.points, self.upstream.image_size)
+        if self.box_hint and batch.kind in WITH_BOX:
+            hint = ellipse_logits(prompted.points[:, :2], self.upstream.image_size)
             asked["prev_sam_mask_logits"] = hint
         return asked
 

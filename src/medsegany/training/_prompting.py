@@ -10,10 +10,13 @@ from medsegany._validate import at_least, not_negative
 from medsegany.prompts import Box, box_from_mask
 from medsegany.types import Mask
 
-PromptKind: TypeAlias = Literal["box", "point", "clicks", "mask"]
-"""A box; one click inside; one to four clicks, inside and outside; the mask itself."""
+PromptKind: TypeAlias = Literal["box", "point", "clicks", "box+clicks", "mask"]
+"""A box; one click inside; one to four clicks, inside and outside; a box and such clicks; the mask
+itself."""
 
 KINDS: tuple[PromptKind, ...] = get_args(PromptKind)
+WITH_BOX: tuple[PromptKind, ...] = ("box", "box+clicks")
+"""Whose first two points are the corners of a box."""
 
 
 @frozen
