@@ -87,6 +87,30 @@ def test_a_tight_box_is_tight_in_the_square_too(box, times):
     assert np.abs(seen.as_array() - tight.as_array()).max() <= 1
 
 
+@given(boxes(), st.floats(1, 4), st.floats(0, 1))
+def test_a_box_keeps_a_place_where_its_crop_becomes_smaller(box, times, narrowest):
+    """A column of pixels may be less than a pixel of the square: then it is where its middle is."""
+    part = Crop(times, narrowest=narrowest).around(box, (80, 80))
+    for side in (4, 16, 33):
+        seen = part.in_square(ObjectPrompts(box=box), side).box
+        for low, high, first, last, begin, end in (
+            (seen.x0, seen.x1, box.x0, box.x1, part.x0, part.x1),
+            (seen.y0, seen.y1, box.y0, box.y1, part.y0, part.y1),
+        ):
+            middle = ((first + last + 1) / 2 - begin) * side / (end - begin)
+            assert (low + high + 1) / 2 == pytest.approx(middle, abs=1e-6)
+            assert high - low + 1 == pytest.approx(
+                max(1, (last - first + 1) * side / (end - begin)), abs=1e-6
+            )
+
+
+def test_a_column_of_pixels_is_segmented(model, noise):
+    """In the square it is less than half a pixel wide."""
+    segmenter = Sam2Segmenter(model, "cropped", crop=Crop(1.5, narrowest=0.5))
+    found = segmenter.segment_2d(noise(400, 400), Box(200, 100, 200, 299))
+    assert found.mask.shape == (400, 400)
+
+
 def test_the_crop_stays_while_the_object_stays_in_it():
     crop, size = Crop(2.0), (200, 200)
     part = crop.around(Box(90, 90, 109, 109), size)  # 80 to 119
@@ -247,6 +271,25 @@ def test_a_correction_is_seen_where_the_object_is(segmenter, noise):
         moved = tracking.prompt(Box(5, 5, 12, 12))
         assert not moved.mask[30:, 30:].any()
         assert len(list(tracking)) == 3
+
+
+def test_a_correction_elsewhere_begins_without_the_mask_that_was_seen_here(segmenter, noise):
+    """That mask is of another crop, and would lie somewhere else in the new one."""
+    video = noise(3, 60, 60)
+    elsewhere = Box(5, 5, 12, 12)
+    with segmenter.track_video(video, Box(20, 20, 39, 39)) as tracking:
+        next(tracking)
+        corrected = tracking.prompt(elsewhere)
+    fresh = next(iter(segmenter.track_video(video, elsewhere)))
+    np.testing.assert_array_equal(corrected.logits[1], fresh.logits[1])
+
+
+def test_a_click_that_means_nothing_is_looked_for_in_the_whole_image(segmenter, noise, monkeypatch):
+    """It lies outside of what was looked at before, where no prompt would be left of it."""
+    monkeypatch.setattr(segmenter, "_locate", lambda *_: None)
+    prompts = [Box(20, 20, 39, 39).at(0), Point(90, 90, positive=False).at(2)]
+    out = segmenter.segment_volume(noise(3, 100, 100), prompts)
+    assert out.mask.shape == (3, 100, 100)
 
 
 def test_points_and_empty_masks_begin_a_stack_too(segmenter, noise):

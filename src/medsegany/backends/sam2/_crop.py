@@ -55,12 +55,11 @@ class Part:
         if asked.mask is not None:
             return ObjectPrompts(mask=MaskPrompt(self.square_mask(asked.mask.mask, side)))
         x, y = side / (self.x1 - self.x0), side / (self.y1 - self.y0)
-        box = asked.box and Box(
-            (asked.box.x0 - self.x0) * x,
-            (asked.box.y0 - self.y0) * y,
-            (asked.box.x1 + 1 - self.x0) * x - 1,
-            (asked.box.y1 + 1 - self.y0) * y - 1,
-        )
+        box = None
+        if asked.box is not None:
+            x0, x1 = _pixels(asked.box.x0 - self.x0, asked.box.x1 - self.x0, x)
+            y0, y1 = _pixels(asked.box.y0 - self.y0, asked.box.y1 - self.y0, y)
+            box = Box(x0, y0, x1, y1)
         points = tuple(
             Point((p.x + 0.5 - self.x0) * x - 0.5, (p.y + 0.5 - self.y0) * y - 0.5, p.positive)
             for p in asked.points
@@ -80,6 +79,12 @@ class Part:
             0, 0
         ].numpy()
         return found
+
+
+def _pixels(first: float, last: float, scale: float) -> tuple[float, float]:
+    """First and last pixel of what was made larger or smaller; at least one, in its middle."""
+    first, last = first * scale, (last + 1) * scale - 1
+    return (first, last) if first <= last else ((first + last) / 2,) * 2
 
 
 def _resized(values: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -199,7 +199,7 @@ class CroppedMemory:
         before = self._latest.get(name)
         part, asked = self._where(index, image, asked, before)
         if before is not None and before.index == index and before.part != part:
-            memory.drop(index)  # what it encoded there is another part
+            memory.drop(index)  # what it saw there is another part
         prompts = {name: part.in_square(asked, self._side)}
         found = memory.condition(index, part.square(image, self._side), prompts)
         found = pasted(found, part, _size(image))
@@ -226,7 +226,8 @@ class CroppedMemory:
                 asked = evolve(asked, box=box)
                 box = region(asked, size)
         if box is None:
-            return before.part if before is not None else Part(0, 0, *size), asked
+            kept = before is not None and all(map(before.part.holds, asked.points))
+            return before.part if before and kept else Part(0, 0, *size), asked
         if here is None:
             return self._crop.around(box, size), asked
         return self._crop.following(here, box, size), asked

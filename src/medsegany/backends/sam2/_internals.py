@@ -261,6 +261,14 @@ def object_bytes(model: SAM2VideoPredictor, prompted: int) -> int:
     return int(tracked + prompted * (one_map + pointer))
 
 
+def forget_mask(state: State, index: int) -> None:
+    """Leave a frame without its mask, with which upstream begins a correction."""
+    outputs = state["output_dict_per_obj"][0]
+    for records in (outputs["cond_frame_outputs"], outputs["non_cond_frame_outputs"]):
+        if index in records:
+            records[index]["pred_masks"] = None
+
+
 def forget(state: State) -> None:
     """Leave only what was prompted: the state after `reset_state` and the same prompts again."""
     state["output_dict_per_obj"][0]["non_cond_frame_outputs"].clear()

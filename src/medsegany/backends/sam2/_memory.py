@@ -131,8 +131,13 @@ class Sam2Memory:
         self._store.expect(slices)
 
     def drop(self, index: int) -> None:
-        """Forget how this slice was encoded: another part of it will be shown."""
+        """Forget what was seen on this slice: another part of it will be shown.
+
+        A mask of the other part is none to begin a correction with.
+        """
         self._store.drop(index)
+        for name, state in self._states.items():
+            internals.forget_mask(state, index - self._span(name).first)
 
     def forget(self) -> None:
         """Forget every slice but the prompted ones."""
