@@ -105,6 +105,24 @@ class TestEvaluate:
         assert "medsam_nsd" in done.out
         assert "for comparison with published numbers only" in done.err
 
+    def test_names_in_the_files_change_no_score(self, run, tmp_path):
+        """The scripts count labels 1 to the largest true one: 2 is in neither, 5 is not counted."""
+        truth, found = np.zeros((2, 8, 8), np.uint8), np.zeros((2, 8, 8), np.uint8)
+        truth[0, :2], truth[0, 4:6] = 1, 3
+        found[...] = truth
+        found[1] = 5
+        grid = Volume(truth, np.eye(4))
+        io.write_labels(tmp_path / "found.nii.gz", found, like=grid)
+        said = []
+        for names in (None, {1: "liver", 3: "spleen"}):
+            io.write_labels(tmp_path / "truth.nii.gz", truth, like=grid, names=names)
+            done = run("evaluate", tmp_path / "found.nii.gz", tmp_path / "truth.nii.gz",
+                       "--preset", "medsam", "--json")  # fmt: skip
+            rows = done.json()[0]["objects"]
+            said.append([(row["label"], row["medsam_dsc"], row["medsam_nsd"]) for row in rows])
+        assert said[0] == said[1]
+        assert [label for label, *_ in said[0]] == [1, 2, 3]
+
     @pytest.mark.parametrize(
         ("words", "said"),
         [
@@ -159,6 +177,19 @@ class TestConvert:
         expected = io.read_volume(ct, window="abdomen")
         np.testing.assert_array_equal(case.volume.voxels, expected.voxels)
         np.testing.assert_allclose(case.volume.affine, expected.affine)
+
+    @pytest.mark.parametrize("name", ["c.npz", "link.npz"])
+    def test_it_does_not_replace_what_it_reads(self, run, tmp_path, name):
+        """The labels in it would be gone."""
+        shown = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+        np.savez(tmp_path / "c.npz", imgs=shown, gts=shown)
+        (tmp_path / "link.npz").symlink_to(tmp_path / "c.npz")
+        before = (tmp_path / "c.npz").read_bytes()
+        words = ["--window", "percentile", "--overwrite"]
+        done = run("convert", tmp_path / "c.npz", tmp_path / name, *words)
+        assert done.code == 1
+        assert "is the file that is converted" in done.err
+        assert (tmp_path / "c.npz").read_bytes() == before
 
     def test_a_picture(self, run, tmp_path):
         ct = get_testdata_file("CT_small.dcm")

@@ -77,6 +77,50 @@ def test_a_box_in_millimetres_is_the_same_box(run, scan, tmp_path):
     np.testing.assert_array_equal(a, b)
 
 
+def test_a_box_in_millimetres_says_where_its_object_ends_and_no_other(run, scan, tmp_path):
+    """A click beside it has no slices."""
+    path, truth = scan
+    x0, y0, x1, y1, k = tight(truth, 1)
+    u0, v0, u1, v1, m = tight(truth, 2)
+    places = np.array(
+        [[x0, y0, k - 1, 1], [x1, y1, k + 1, 1], [(u0 + u1) / 2, (v0 + v1) / 2, m, 1]]
+    )
+    millimetres = (places @ AFFINE.T)[:, :3]
+    box, click = (",".join(f"{v:g}" for v in p.ravel()) for p in (millimetres[:2], millimetres[2]))
+    done = run("segment", path, "--world", "RAS", "--object", 1, f"--box={box}", "--object", 2,
+               f"--point={click}", "-o", tmp_path / "o.nii.gz", "--json")  # fmt: skip
+    assert done.code == 0, done.err
+    (row,) = done.json()
+    assert row["objects"]["1"]["slices"] == [k - 1, k + 1]
+    assert row["objects"]["2"]["voxels"] > 0
+
+
+def test_a_scan_of_one_slice_takes_a_picture_of_its_labels(run, tmp_path):
+    mask = phantoms.disc((72, 96), centre=(40, 30), radius=15)
+    grid = Volume(phantoms.image_of(mask, 0)[None], np.eye(4))
+    io.write_labels(tmp_path / "scan.nii.gz", grid.voxels, like=grid)
+    Image.fromarray(mask.astype(np.uint8)).save(tmp_path / "truth.png")
+    for words in (["--mask", tmp_path / "truth.png"], ["--reference", tmp_path / "truth.png"]):
+        done = run("segment", tmp_path / "scan.nii.gz", *words, "-o", tmp_path / "o.nii.gz",
+                   "--overwrite")  # fmt: skip
+        assert done.code == 0, done.err
+        assert dice(io.read_labels(tmp_path / "o.nii.gz").labels[0] == 1, mask) > 0.9
+    done = run("evaluate", tmp_path / "truth.png", tmp_path / "o.nii.gz", "--json")
+    assert done.code == 0, done.err
+
+
+def test_a_file_with_odd_boxes_does_not_stop_the_others(run, scan, tmp_path):
+    volume, truth = phantoms.balls()
+    (tmp_path / "in").mkdir()
+    np.savez(tmp_path / "in" / "a.npz", imgs=volume.voxels, boxes=[[1, 2, 3, 4, 5]])
+    x0, y0, x1, y1, _ = tight(truth, 1)
+    np.savez(tmp_path / "in" / "b.npz", imgs=volume.voxels, boxes=[[x0, y0, 3, x1, y1, 6]])
+    done = run("segment", tmp_path / "in", "-o", tmp_path / "out")
+    assert done.code == 3  # some failed
+    assert "(N, 6)" in done.err
+    assert (tmp_path / "out" / "b.npz").exists()
+
+
 def test_the_truth_s_boxes_are_prompts_and_its_masks_too(run, scan, tmp_path):
     path, truth = scan
     where = ("--reference", tmp_path / "truth.nii.gz")
@@ -345,6 +389,14 @@ class TestReport:
         assert case["seconds"] > 0
         run(*words, "--report-paths")
         assert "Mustermann" in (tmp_path / "run.json").read_text()
+
+    def test_it_says_where_the_model_was(self, run, scan, tmp_path, monkeypatch):
+        monkeypatch.setattr("medsegany.benchmark._model.device_of", lambda _: "cuda:0")
+        x0, y0, x1, y1, k = tight(scan[1], 1)
+        done = run("segment", scan[0], "--box", f"{x0},{y0},{x1},{y1}@{k}", "--report",
+                   tmp_path / "r.json", "-o", tmp_path / "o.nii.gz")  # fmt: skip
+        assert done.code == 0, done.err
+        assert json.loads((tmp_path / "r.json").read_text())["model"]["device"] == "cuda:0"
 
     def test_it_replaces_nothing_but_a_report(self, run, scan, tmp_path):
         before = scan[0].read_bytes()

@@ -379,6 +379,24 @@ class TestFilms:
             io.read_frames(tmp_path / "x.dcm")
         assert io.read_frames(tmp_path / "x.dcm", window="abdomen")[1].max() == 102
 
+    def test_a_missing_decoder_is_named_in_films_too(self, tmp_path, dicom, monkeypatch):
+        """As in volumes and single pictures: here the decoder of 12 bits is said to be missing."""
+
+        def cannot(*_args, **_options):
+            raise RuntimeError("no decoder")
+            yield
+
+        found = dicom.blank(tmp_path / "x.dcm")
+        dicom.pixels(found, np.zeros((2, 6, 10), np.uint8))
+        found.NumberOfFrames, found.Modality = 2, "US"
+        found.save_as(tmp_path / "x.dcm", enforce_file_format=True)
+        film = io.read_frames(tmp_path / "x.dcm")
+        monkeypatch.setattr("medsegany.io._dicom._JPEG_12_BIT", {found.file_meta.TransferSyntaxUID})
+        monkeypatch.setattr("medsegany.io._dicom.find_spec", lambda _: None)
+        monkeypatch.setattr("pydicom.pixels.utils.iter_pixels", cannot)
+        with pytest.raises(errors.MissingDependency, match="pip install pylibjpeg"):
+            film[1]
+
     def test_no_filter_of_warnings_is_left_behind(self):
         before = list(warnings.filters)
         films = [iter(io.read_frames(get_testdata_file("examples_ybr_color.dcm"))) for _ in "ab"]

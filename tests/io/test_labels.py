@@ -116,7 +116,9 @@ class TestPng:
             io.write_labels(tmp_path / "a.png", labels, like=volume)
         one = Volume(np.zeros((1, 4, 5), np.uint8), AFFINE)
         io.write_labels(tmp_path / "a.png", labels[:1], like=one)
-        assert io.read_labels(tmp_path / "a.png", like=one).labels.shape == (4, 5)
+        found = io.read_labels(tmp_path / "a.png", like=one).labels
+        np.testing.assert_array_equal(found, labels[:1])  # as deep as the volume
+        assert io.read_labels(tmp_path / "a.png").labels.shape == (4, 5)
 
     def test_grey_that_is_stored_as_colours_is_grey(self, tmp_path, noise):
         labels = noise(5, 6) % 3

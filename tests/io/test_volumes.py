@@ -214,6 +214,23 @@ class TestReadNpz:
         np.testing.assert_array_equal(case.labels, gts)
         assert case.boxes.tolist() == [[0, 0, 3, 2]]
 
+    @pytest.mark.parametrize(
+        "boxes", [[[1, 2, 3, 4, 5]], [["a", "b", "c", "d"]], np.ones((1, 1, 4))]
+    )
+    def test_boxes_of_another_shape_are_refused(self, tmp_path, boxes):
+        np.savez(tmp_path / "a.npz", imgs=np.zeros((2, 3, 4), np.uint8), boxes=boxes)
+        with pytest.raises(errors.FileError, match=r"a\.npz.*'boxes' of shape.*\(N, 6\)"):
+            io.read_npz(tmp_path / "a.npz")
+
+    def test_no_boxes_are_none(self, tmp_path):
+        np.savez(tmp_path / "a.npz", imgs=np.zeros((2, 3, 4), np.uint8), boxes=[])
+        assert io.read_npz(tmp_path / "a.npz").boxes is None
+
+    def test_an_affine_of_another_shape_is_named(self, tmp_path):
+        np.savez(tmp_path / "a.npz", segs=np.zeros((2, 3, 4), np.uint8), affine=np.ones((3, 4)))
+        with pytest.raises(errors.InvalidGeometry, match=r"a\.npz"):
+            io.read_labels(tmp_path / "a.npz")
+
     def test_three_columns_are_columns_where_the_labels_say_so(self, tmp_path):
         imgs = np.zeros((6, 5, 3), np.uint8)
         np.savez(tmp_path / "a.npz", imgs=imgs, gts=imgs)

@@ -121,6 +121,15 @@ class TestCorrections:
                 tracking.prompt(Box(4, 4, 5, 5))
         assert seen == [25, 25, 4, 4, 25, 25]
 
+    def test_one_on_a_frame_to_come_counts_up_to_that_prompt_too(self, fake):
+        tracking = fake.track_video(squares([6] * 7), Box(4, 4, 8, 8).at(5), direction="both")
+        seen = []
+        for frame in tracking:
+            seen.append(int(frame.mask.sum()))
+            if frame.index == 0:
+                assert tracking.prompt(Box(4, 4, 5, 5).at(2)) is None
+        assert seen == [25, 25, 4, 4, 4, 25, 25]
+
     def test_two_prompts_on_a_frame_to_come_belong_together(self, fake):
         tracking = fake.track_video(iter(squares([6] * 4)), BOX)
         next(tracking)

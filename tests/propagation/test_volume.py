@@ -53,6 +53,14 @@ class TestByBox:
         assert out.visited == {1: (1, 9)}
         np.testing.assert_array_equal(np.isnan(out.scores[1]), [True] + [False] * 9 + [True])
 
+    def test_slices_of_one_object_are_no_matter_of_the_others(self, fake):
+        """Object 1 is looked for in all of its slices; object 2 ends after three empty ones."""
+        prompts = {1: Box(3, 3, 9, 9).at(0), 2: Box(3, 3, 8, 8).at(0)}
+        out = fake.segment_volume(squares([5, 0, 0, 0, 5, 5]), prompts, slices={1: (0, 4)})
+        assert out.visited == {1: (0, 4), 2: (0, 3)}
+        assert [int(mask.sum()) for mask in out.masks[1]] == [25, 0, 0, 0, 25, 0]
+        assert [int(mask.sum()) for mask in out.masks[2]] == [25, 0, 0, 0, 0, 0]
+
     def test_after_an_empty_slice_the_last_box_is_used_or_the_first_one(self, fake):
         """The released scripts fall back to the box that was the prompt."""
         stack = squares([5, 3, 0, 6])
@@ -176,7 +184,7 @@ class TestStart:
             ({"slices": (0.5, 3)}, "whole numbers"),
             ({"slices": "03"}, "whole numbers"),
             ({"init": "gt", "reference": np.full((4, 20, 20), -1)}, "from -1"),
-            ({"slices": {2: (0, 3)}}, r"objects \[2\], prompts for \[1\]"),
+            ({"slices": {2: (0, 3)}}, r"object 2, prompts for \[1\]"),
             ({"slices": (0, 1)}, "outside"),
         ],
     )

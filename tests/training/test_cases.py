@@ -80,6 +80,33 @@ def test_a_table_that_leaves_a_case_out_is_refused(folder):
         find_cases(folder, patients=known)
 
 
+def test_a_table_with_a_line_that_says_nothing_is_refused(folder, tmp_path):
+    """A case without a patient, and one of two."""
+    table = tmp_path / "patients.csv"
+    table.write_text("case,patient\ncase_0,p0\ncase_1\n")
+    with pytest.raises(FileError, match="a line without a patient: 'case_1'"):
+        find_cases(folder, patients=table)
+    table.write_text("case,patient\ncase_0,p0\ncase_0,p1\n")
+    with pytest.raises(FileError, match="'case_0' that it is of 'p0', and of 'p1'"):
+        find_cases(folder, patients=table)
+
+
+def test_two_files_of_one_name_are_no_cases(tmp_path):
+    """Without nnU-Net's number both are called a."""
+    for name in ("a", "a_0000"):
+        np.savez(tmp_path / f"{name}.npz", imgs=np.zeros((2, 2), np.uint8))
+    with pytest.raises(FileError, match=r"a\.npz and a_0000\.npz have one name"):
+        find_cases(tmp_path)
+
+
+@pytest.mark.parametrize("content", ['{"train": null}', '{"train": 5}', '{"patients": []}', "[1]"])
+def test_what_is_no_split_is_refused(folder, tmp_path, content):
+    """With the file, whatever was written by hand."""
+    (tmp_path / "split.json").write_text(content)
+    with pytest.raises(FileError, match=r"split\.json"):
+        Split.read(tmp_path / "split.json", find_cases(folder))
+
+
 @given(
     whose=st.lists(st.integers(0, 12), min_size=6, max_size=40).filter(lambda x: len(set(x)) > 3),
     seed=st.integers(0, 5),

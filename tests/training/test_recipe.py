@@ -6,6 +6,7 @@ import pytest
 from attrs import evolve
 
 from medsegany import training
+from medsegany.errors import InvalidInput
 from medsegany.training import PAPER, RELEASED, BoxJitter, Loss, Machine, Recipe
 
 
@@ -51,6 +52,21 @@ def test_an_unknown_word_is_refused_with_the_known_ones():
         Recipe.from_dict({"lr": 1})
     with pytest.raises(ValueError, match="not understood.*smooth"):
         Recipe.from_dict({"loss": {"smooth": 1}})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"prompts": ["box"]}, r"prompts gives shares to some of box.*got \['box'\]"),
+        ({"loss": "dice"}, "loss is of Loss, got 'dice'"),
+        ({"jitter": 5}, "jitter is of BoxJitter, got 5"),
+        ({"augmentation": True}, "augmentation is of Augmentation or None, got True"),
+    ],
+)
+def test_a_part_of_another_kind_is_refused(content, words):
+    """When it is read, and not in the middle of a training."""
+    with pytest.raises(InvalidInput, match=words):
+        Recipe.from_dict(content)
 
 
 @pytest.mark.parametrize(

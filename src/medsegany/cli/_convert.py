@@ -12,7 +12,7 @@ from medsegany.cli._cases import volume_of
 from medsegany.cli._common import NotUnderstood, out
 from medsegany.errors import FileError
 from medsegany.io import ending, read_image, read_labels, write_labels
-from medsegany.io._files import atomically
+from medsegany.io._files import atomically, identity
 from medsegany.io._npz import grid_arrays
 from medsegany.preprocess import AnyWindow
 from medsegany.volume import Volume
@@ -56,9 +56,13 @@ def convert(
             "--stack": stack,
         },
     )
-    if target.exists() and not overwrite:
-        msg = f"{target} is there already: --overwrite replaces it."
-        raise FileError(msg)
+    if target.exists():
+        if source.exists() and identity(source) == identity(target):
+            msg = f"{target} is the file that is converted: the result needs a name of its own."
+            raise FileError(msg)
+        if not overwrite:
+            msg = f"{target} is there already: --overwrite replaces it."
+            raise FileError(msg)
     if labels:
         _convert_labels(source, target)
     elif ending(target) == ".png":

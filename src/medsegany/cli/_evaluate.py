@@ -195,8 +195,11 @@ def _scores(case: Case, options: Options) -> Evaluation:
     spacing = like.spacing_mm if isinstance(like, Volume) else (1.0,) * grid.ndim
     if not options.labels and (true.names or found.names):
         names = {**found.names, **true.names}
-        present = np.union1d(np.unique(found.labels), np.unique(true.labels)).tolist()
-        labels = {n: names.get(n, "") for n in present if n > 0}
+        if options.preset is None:
+            counted = np.union1d(np.unique(found.labels), np.unique(true.labels)).tolist()
+        else:  # it counts up to the largest true one, and names change no score
+            counted = range(1, int(true.labels.max(initial=0)) + 1)
+        labels = {n: names.get(n, "") for n in counted if n > 0}
     else:
         labels = options.labels  # type: ignore[assignment]
     return _evaluated(found.labels, true.labels, spacing, options, labels)

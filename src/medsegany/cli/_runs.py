@@ -78,13 +78,17 @@ class Run:
             table: Shows the cases that went well.
             as_json: Print JSON instead.
         """
+        from medsegany.benchmark._model import (  # noqa: PLC0415 -- keeps `medsegany --help` fast
+            device_of,
+        )
+
         check_report(self.report, self.cases)
         start = time.perf_counter()
         segmenter = self._loaded()
         said = {
             "model": {
                 **model_of(self.model, self.checkpoint),
-                "device": str(getattr(segmenter, "device", "cpu")),
+                "device": device_of(segmenter),
                 "image_size": self.image_size,
                 "crop": self.crop,
             },

@@ -286,7 +286,7 @@ def _boxes_of_npz(case: Case) -> Built:
     if boxes is None:
         _needed(case)
         return built
-    for name, row in enumerate(np.atleast_2d(boxes).tolist(), start=1):
+    for name, row in enumerate(boxes.tolist(), start=1):
         if len(row) == 4:
             built.prompts[name] = [Box(*row).at(0)]
         else:

@@ -175,7 +175,7 @@ def read_film(path: Path, window: AnyWindow | None) -> LazyFrames[Slice]:
 
 
 def _one(found: "Dataset", image: Slice) -> NDArray[Any]:
-    from pydicom.pixels.utils import pixel_array  # noqa: PLC0415 -- only these files need it
+    from pydicom.pixels.utils import iter_pixels  # noqa: PLC0415 -- only these files need it
 
     path = image.header.path
     if image.header.frames == 1:
@@ -183,5 +183,5 @@ def _one(found: "Dataset", image: Slice) -> NDArray[Any]:
     else:
         with parsing(path):
             # Of the file, only this frame is read.
-            pixels = _next(iter([pixel_array(path, index=image.index)]), found, path)
+            pixels = _next(iter_pixels(path, indices=[image.index]), found, path)
     return rescale(pixels, image.slope, image.intercept)

@@ -39,7 +39,8 @@ class LabelMap:
     """A label map as it was read.
 
     Attributes:
-        labels: `(D, H, W)`, or `(H, W)` from a picture; 0 is the background.
+        labels: `(D, H, W)`, or `(H, W)` from a picture, unless it was read for a volume of one
+            slice; 0 is the background.
         affine: As in `Volume`; None for a picture.
         names: Label -> name, where the file has some.
         colours: Label -> (red, green, blue), 0 to 255, where the file has some.
@@ -88,6 +89,8 @@ def read_labels(path: str | Path, *, like: Volume | NDArray[Any] | None = None) 
         raise FileError(msg)
     labels = whole_labels(values, path)
     _refuse_another_grid(labels, affine, like, path)
+    if isinstance(like, Volume):
+        labels = labels.reshape(like.shape)
     names = {label: name for label, (name, _) in words.items() if name}
     colours = {label: colour for label, (_, colour) in words.items() if colour}
     return LabelMap(labels, affine, names, colours)

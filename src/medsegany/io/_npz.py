@@ -82,7 +82,20 @@ def read_npz(path: str | Path, *, spacing_order: Literal["xyz", "zyx"] = "xyz") 
         raise FileError(msg)
     with reading(path, KIND):
         volume = Volume(voxels, grid(content, spacing_order, path), file_id=identity(path))
-    return NpzCase(volume, labels, content.get("boxes"), recist)
+    return NpzCase(volume, labels, _boxes(content.get("boxes"), path), recist)
+
+
+def _boxes(boxes: NDArray[Any] | None, path: Path) -> NDArray[Any] | None:
+    if boxes is None or not boxes.size:
+        return None
+    rows = np.atleast_2d(boxes)
+    if rows.dtype.kind not in "iuf" or rows.ndim != 2 or rows.shape[1] not in {4, 6}:
+        msg = (
+            f"{path} has {boxes.dtype} 'boxes' of shape {boxes.shape}; (N, 4) for a picture as "
+            "(x0, y0, x1, y1), or (N, 6) as (x0, y0, z0, x1, y1, z1), were expected."
+        )
+        raise FileError(msg)
+    return rows
 
 
 def _same(labels: NDArray[Any] | None, voxels: NDArray[Any]) -> bool:
@@ -95,7 +108,8 @@ def grid(
 ) -> NDArray[np.float64]:
     """The affine that a file's arrays describe."""
     if "affine" in content:
-        return np.asarray(content["affine"], np.float64)
+        with reading(path, KIND):
+            return Volume(np.zeros((1, 1, 1)), content["affine"]).affine
     key = "spacing" if "spacing" in content else "spacing_zyx"
     spacing = [float(s) for s in content.get(key, np.ones(3)).ravel()]
     turned = spacing if key == "spacing_zyx" or spacing_order == "zyx" else spacing[::-1]

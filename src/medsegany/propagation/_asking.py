@@ -149,13 +149,13 @@ def check_not_all_empty(asked: Asked) -> None:
 
 
 def spans_of(slices: Slices | None, asked: Asked, length: int) -> dict[int, tuple[int, int]]:
-    """Object id -> first and last slice; nothing where no slices are given."""
+    """Object id -> first and last slice; nothing for objects of which none are given."""
     if slices is None:
         return {}
     if not isinstance(slices, Mapping):
         slices = dict.fromkeys(asked, slices)
-    if slices.keys() != asked.keys():
-        msg = f"slices are given for objects {sorted(slices)}, prompts for {sorted(asked)}."
+    if strangers := slices.keys() - asked.keys():
+        msg = f"slices are given for object {min(strangers)}, prompts for {sorted(asked)}."
         raise InvalidInput(msg)
     spans: dict[int, tuple[int, int]] = {}
     for name, given in slices.items():

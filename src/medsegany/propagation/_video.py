@@ -242,6 +242,8 @@ class VideoTracking:
     def _segment(self, index: int, image: Image) -> Segmentation:
         ahead = self._ahead.pop(index, nothing(index))
         asked = self._waiting.pop(index, {})
+        for name in asked:
+            self._forget_ahead(name, index)
         prompted = self._carrier.prompt(index, image, asked) if asked else nothing(index)
         carried = nothing(index)
         active = [

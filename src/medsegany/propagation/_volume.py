@@ -1,6 +1,6 @@
 """Objects in a volume: a sweep up and a sweep down, and what is kept of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -66,8 +66,9 @@ def segment_volume(  # noqa: PLR0913 -- the contract: what travels together is i
         reference: For `init="gt"`: `(D, H, W)` integers, or a volume of them, in which object
             `id` is where `reference == id`.
         slices: `(first, last)`, both included, or a mapping id -> `(first, last)`: every slice
-            inside is visited and nothing outside. None: the whole stack, and an object ends, in
-            each direction, after `propagation.stop_after` empty slices in a row.
+            inside is visited and nothing outside. None, and for objects that the mapping leaves
+            out: the whole stack, and an object ends, in each direction, after
+            `propagation.stop_after` empty slices in a row.
         propagation: The way to cross: `ByMemory()` is the default of models with a memory (SAM2),
             `ByBox()` of all others.
         overlap: Which object gets a contested voxel in `labels()`. "logits": given masks, then the
@@ -106,7 +107,7 @@ def segment_volume(  # noqa: PLR0913 -- the contract: what travels together is i
         asked, known = initialised(stack, asked, initializer)
     shape = (stack.shape[0], stack.shape[1], stack.shape[2])
     collector = Collector(shape, tuple(asked), by_logits=overlap == "logits")
-    sweep = _Sweeps(stack, way, carrier, collector, on_progress, stops=slices is None)
+    sweep = _Sweeps(stack, way, carrier, collector, on_progress)
     sweep.run(asked, known, spans)
     return collector.result()
 
@@ -126,13 +127,10 @@ class _Sweeps:
         carrier: Carrier,
         collector: Collector,
         on_progress: OnProgress,
-        *,
-        stops: bool,
     ) -> None:
         self._stack, self._way, self._carrier = stack, way, carrier
         self._collector = collector
         self._on_progress = on_progress
-        self._stops = stops
         self._done = self._total = 0
 
     def run(
@@ -161,7 +159,7 @@ class _Sweeps:
         for sweep in (up, down):
             if sweep is down:
                 self._carrier.turn()
-            self._cross(sweep, asked, known)
+            self._cross(sweep, asked, known, endless=spans.keys())
         if self._done < self._total:  # objects ended early
             self._on_progress(Progress("slices", self._total, self._total))
 
@@ -175,7 +173,15 @@ class _Sweeps:
             found = join(k, found, select(known[k], said))
         self._keep(found)
 
-    def _cross(self, sweep: "_Sweep", asked: Asked, known: Mapping[int, Segmentation]) -> None:
+    def _cross(
+        self,
+        sweep: "_Sweep",
+        asked: Asked,
+        known: Mapping[int, Segmentation],
+        *,
+        endless: Collection[int],
+    ) -> None:
+        """Go one way; the `endless` objects are looked for however long they were not seen."""
         visits, reverse = sweep.visits, sweep.reverse
         misses: dict[int, int] = {}
         step = -1 if reverse else 1
@@ -191,7 +197,7 @@ class _Sweeps:
                     misses[name] = 0
                 previous[name] = k
             alive = [
-                n for n in visits[k] if not self._stops or misses.get(n, 0) < self._way.stop_after
+                n for n in visits[k] if n in endless or misses.get(n, 0) < self._way.stop_after
             ]
             if alive:
                 found = self._carrier.carry(k, self._stack[k], alive, reverse=reverse)

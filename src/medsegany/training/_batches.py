@@ -142,7 +142,7 @@ def _prompted(
             jitter.box(mask, size, rng, box) for (mask, rng), box in zip(drawn, given, strict=True)
         ]
         points.append(np.stack(boxes).reshape(-1, 2, 2))
-        labels.append(np.tile(np.int32([2, 3]), (len(clips), 1)))
+        labels.append(np.tile(np.array([2, 3], np.int32), (len(clips), 1)))
     if kind != "box":
         most = 1 if kind == "point" else _MOST_CLICKS
         where, said = zip(*(clicks(mask, most, size, rng) for mask, rng in drawn), strict=True)

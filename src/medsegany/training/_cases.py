@@ -105,12 +105,22 @@ def _challenge(folder: Path) -> list[TrainingCase]:
             "elsewhere, name their folder: labels=."
         )
         raise FileError(msg)
-    return [TrainingCase(stem(path), stem(path), path) for path in found]
+    return [TrainingCase(name, name, path) for name, path in _by_name(found).items()]
+
+
+def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
+    """Each by its stem, of which there is only one."""
+    found: dict[str, Path] = {}
+    for path in paths:
+        if (other := found.setdefault(stem(path), path)) is not path:
+            msg = f"{other.name} and {path.name} have one name in {path.parent}."
+            raise FileError(msg)
+    return found
 
 
 def _by_stem(folder: Path, kinds: Iterable[str], labelled: Collection[str]) -> dict[str, Path]:
     """Files by their stem, without nnU-Net's further channels, which have no labels."""
-    found: dict[str, Path] = {}
+    found = []
     for path in sorted(folder.iterdir()):
         if not path.is_file() or path.name[0] == "." or ending(path) not in kinds:
             continue
@@ -119,15 +129,11 @@ def _by_stem(folder: Path, kinds: Iterable[str], labelled: Collection[str]) -> d
         channel = name[-5:-4] == "_" and name[-4:].isdecimal() and name not in labelled
         if channel and first != path and first.exists():
             continue
-        name = stem(path)
-        if name in found:
-            msg = f"{found[name].name} and {path.name} have one name in {folder}."
-            raise FileError(msg)
-        found[name] = path
+        found.append(path)
     if not found:
         msg = f"The folder {folder} holds none of {', '.join(sorted(kinds))}."
         raise FileError(msg)
-    return found
+    return _by_name(found)
 
 
 def _patients(path: Path) -> dict[str, str]:
@@ -136,7 +142,18 @@ def _patients(path: Path) -> dict[str, str]:
     if not rows or not {"case", "patient"} <= rows[0].keys():
         msg = f"{path} needs a first line with the columns case and patient."
         raise FileError(msg)
-    return {row["case"]: row["patient"] for row in rows}
+    found: dict[str, str] = {}
+    for row in rows:
+        case, patient = row["case"], row["patient"]
+        if not (case and patient):
+            msg = (
+                f"{path} has a line without a {'patient' if case else 'case'}: {case or patient!r}."
+            )
+            raise FileError(msg)
+        if found.setdefault(case, patient) != patient:
+            msg = f"{path} says of {case!r} that it is of {found[case]!r}, and of {patient!r}."
+            raise FileError(msg)
+    return found
 
 
 # --- splits --------------------------------------------------------------------------------------
@@ -171,7 +188,8 @@ class Split:
         """A split that was written down, here or by hand.
 
         Raises:
-            FileError: It is none, names a case that is not there, or one patient twice.
+            FileError: It is none.
+            InvalidInput: It names a case that is not there, or one patient on two sides.
         """
         path = existing(path)
         with reading(path, "a split"):
@@ -180,8 +198,13 @@ class Split:
         if unknown := content.keys() - {*sides, "patients"}:
             msg = f"{path} has {min(unknown)!r}; a split has {', '.join(sides)}."
             raise FileError(msg)
-        train, validation, test = (content.get(side, ()) for side in sides)
-        split = cls(train, validation, test, content.get("patients", {}))
+        given = {side: content.get(side, []) for side in sides}
+        patients = content.get("patients", {})
+        lists = all(isinstance(names, list) for names in given.values())
+        if not (lists and isinstance(patients, dict)):
+            msg = f"{path}: {', '.join(sides)} are lists of cases, and patients is case to patient."
+            raise FileError(msg)
+        split = cls(**given, patients=patients)
         try:
             split.check(cases)
         except InvalidInput as error:

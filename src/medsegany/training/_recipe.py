@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import numpy as np
 from attrs import asdict, evolve, field, fields_dict, frozen
 
-from medsegany._validate import above_zero, at_least, not_negative, one_of, share
+from medsegany._validate import Check, above_zero, at_least, not_negative, one_of, share
 from medsegany.errors import InvalidInput
 from medsegany.training._augment import Augmentation
 from medsegany.training._losses import Loss
@@ -38,9 +38,18 @@ def _as_parts(value: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(value)
 
 
-def _shares(_: object, __: object, value: Mapping[str, float]) -> None:
-    if not value or not set(value) <= set(KINDS) or not sum(value.values()) > 0:
-        msg = f"prompts gives shares to some of {', '.join(KINDS)}, got {dict(value)!r}."
+def _a(kind: type, *, optional: bool = False) -> Check:
+    def check(_: object, field: Any, value: object) -> None:  # noqa: ANN401 -- attrs' Attribute
+        if not (isinstance(value, kind) or (optional and value is None)):
+            msg = f"{field.name} is of {kind.__name__}{' or None' * optional}, got {value!r}."
+            raise InvalidInput(msg)
+
+    return check
+
+
+def _shares(_: object, __: object, value: object) -> None:
+    if not isinstance(value, Mapping) or not set(value) <= set(KINDS) or sum(value.values()) <= 0:
+        msg = f"prompts gives shares to some of {', '.join(KINDS)}, got {value!r}."
         raise InvalidInput(msg)
     if min(value.values()) < 0:
         msg = f"A share of prompts is at least 0, got {dict(value)!r}."
@@ -92,12 +101,16 @@ class Recipe:
     train: tuple[Part, ...] = field(
         default=("image_encoder", "mask_decoder", "memory"), converter=_as_parts, validator=_parts
     )
-    loss: Loss = field(factory=Loss)
+    loss: Loss = field(factory=Loss, validator=_a(Loss))
     prompts: Mapping[PromptKind, float] = field(
         factory=lambda: {"box": 0.8, "point": 0.1, "clicks": 0.1}, validator=_shares
     )
-    jitter: BoxJitter = field(factory=lambda: BoxJitter(outward_px=0, fraction=0.05))
-    augmentation: Augmentation | None = None
+    jitter: BoxJitter = field(
+        factory=lambda: BoxJitter(outward_px=0, fraction=0.05), validator=_a(BoxJitter)
+    )
+    augmentation: Augmentation | None = field(
+        default=None, validator=_a(Augmentation, optional=True)
+    )
     frames: int = field(default=4, validator=at_least(1))
     clips: float = field(default=0.5, validator=share)
     reprompt: float = field(default=0.1, validator=share)
