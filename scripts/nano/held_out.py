@@ -47,6 +47,11 @@ def main() -> None:
     options.add_argument("--films", type=int, default=80)
     options.add_argument("--hollow", type=int, default=150, help="Bent or hollow parts of images.")
     options.add_argument("--image-size", type=int, help="Not that of the card.")
+    options.add_argument(
+        "--single",
+        action="store_true",
+        help="Take the first mask, too, where it is not stable, and not the best of the others.",
+    )
     options.add_argument("--only", choices=("images", "stacks"))
     given = options.parse_args()
     found = pictures(given.data, held_out=True)
@@ -59,12 +64,14 @@ def main() -> None:
     stacks = list(Neighbours(found, 0).whole())
     for path in given.weights:
         for keep in given.keep:
-            state = load_file(path)
+            state = {name: value.float() for name, value in load_file(path).items()}
             if given.before is not None:
                 state = between(state, load_file(given.before), keep)
             nano = medsegany.load("nano", image_size=given.image_size)
             assert isinstance(nano, Sam2Segmenter)
             nano.upstream.load_state_dict(state)
+            if given.single:
+                nano.upstream.sam_mask_decoder.dynamic_multimask_via_stability = False
             scores: dict[str, float] = {}
             if given.only != "stacks":
                 scores["images"] = of_images(nano, images, box_from_mask)
