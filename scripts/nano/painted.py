@@ -13,6 +13,7 @@ from shapes import shape
 
 from medsegany.training import Clip
 
+Floats = NDArray[np.float32]
 _SMALLEST = 60  # pixels
 
 
@@ -50,13 +51,8 @@ def _with(
     frame: NDArray[np.uint8], mask: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     layers = frame.reshape(*frame.shape[:2], -1).astype(np.float32)
-    smooth = ndimage.gaussian_filter(layers, (2.5, 2.5, 0))
-    grain = (layers - smooth) * rng.uniform(0.4, 1.2)
-    level = np.median(layers[mask], axis=0)
-    step = rng.uniform(20, 120) * rng.choice((-1, 1))
-    if not 0 < level.mean() + step < 255:
-        step = -step
-    tint = rng.normal(0, 12, layers.shape[-1]) if layers.shape[-1] > 1 else 0.0
+    smooth, grain = smooth_and_grain(layers, rng)
+    level, step, tint = another(layers[mask], (20, 120), rng)
     shown = rng.uniform(0, 0.6)  # of what is behind it
     enclosed = ndimage.binary_fill_holes(ndimage.binary_closing(mask, iterations=3)) & ~mask
     parts = [(mask, step)]
@@ -71,10 +67,27 @@ def _with(
     return np.clip(layers, 0, 255).astype(np.uint8).reshape(frame.shape)
 
 
+def smooth_and_grain(layers: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """What `(H, W, C)` shows without its grain, and some of that grain."""
+    smooth = ndimage.gaussian_filter(layers, (2.5, 2.5, 0))
+    return smooth, (layers - smooth) * rng.uniform(0.4, 1.2)
+
+
+def another(
+    pixels: Floats, steps: tuple[float, float], rng: np.random.Generator
+) -> tuple[Floats, float, Floats | float]:
+    """How bright pixels `(N, C)` are, how far from that another tissue is, and its tint."""
+    level = np.median(pixels, axis=0)
+    step = float(rng.uniform(*steps) * rng.choice((-1, 1)))
+    if not 0 < level.mean() + step < 255:
+        step = -step
+    return level, step, rng.normal(0, 12, len(level)) if len(level) > 1 else 0.0
+
+
 def blend(
-    layers: NDArray[np.float32],
+    layers: Floats,
     part: NDArray[np.bool_],
-    new: NDArray[np.float32] | float,
+    new: Floats | float,
     rng: np.random.Generator,
 ) -> None:
     """Replace a part of `(H, W, C)` in place, with a border that is more or less sharp."""

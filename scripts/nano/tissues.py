@@ -8,13 +8,12 @@ is meant, or the blood inside it, or that of the other chamber, and only the box
 import numpy as np
 from attrs import evolve
 from numpy.typing import NDArray
-from painted import a_square, blend
+from painted import Floats, a_square, another, blend, smooth_and_grain
 from scipy import ndimage
 from shapes import blob, shape, smooth
 
 from medsegany.training import Clip
 
-Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 _SOLID = ("blob", "blob", "blob", "lobes", "patch")
 _SMALLEST = 60  # pixels
@@ -43,13 +42,8 @@ def _with_lesion(
     frame: NDArray[np.uint8], mask: Mask, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     layers = frame.reshape(*frame.shape[:2], -1).astype(np.float32)
-    behind = ndimage.gaussian_filter(layers, (2.5, 2.5, 0))
-    grain = (layers - behind) * rng.uniform(0.4, 1.2)
-    level = np.median(layers[mask], axis=0)
-    step = rng.uniform(15, 100) * rng.choice((-1, 1))
-    if not 0 < level.mean() + step < 255:
-        step = -step
-    tint = rng.normal(0, 12, layers.shape[-1]) if layers.shape[-1] > 1 else 0.0
+    behind, grain = smooth_and_grain(layers, rng)
+    level, step, tint = another(layers[mask], (15, 100), rng)
     shown = rng.uniform(0, 0.5)  # of what is behind it
 
     def looks(times: float | Floats) -> Floats:
@@ -122,8 +116,8 @@ def _chambers(size: int, rng: np.random.Generator) -> tuple[Mask, Mask, Mask]:
 def _with_heart(
     grey: Floats, wall: Mask, inside: Mask, beside: Mask, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    behind = ndimage.gaussian_filter(grey, (2.5, 2.5, 0))
-    grain = (grey - behind) * rng.uniform(0.4, 1.2) + rng.normal(0, rng.uniform(0, 8), grey.shape)
+    behind, grain = smooth_and_grain(grey, rng)
+    grain = grain + rng.normal(0, rng.uniform(0, 8), grey.shape)
     blood, muscle = rng.uniform(130, 245), rng.uniform(20, 120)
     if rng.random() < 0.2:  # as where blood is made dark
         blood, muscle = muscle, blood

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
-from attrs import frozen
+from attrs import evolve, frozen
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +19,7 @@ from medsegany.cli._common import NotUnderstood, err, out
 from medsegany.cli._runs import Row, end, run_cases
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io import ending, read_labels, stem
-from medsegany.io._files import atomically
+from medsegany.io._files import atomically, by_stem
 from medsegany.io._labels import WRITTEN
 from medsegany.metrics import Evaluation, Tolerance
 from medsegany.volume import Volume
@@ -172,13 +172,11 @@ def _pairs(prediction: Path, truth: Path) -> list[Case]:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and ending(path) in _LABELS and path.name[0] != ".":
-            if stem(path) in found:
-                msg = f"{found[stem(path)].name} and {path.name} have one name in {folder}."
-                raise FileError(msg)
-            found[stem(path)] = path
+    found = by_stem(
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and ending(path) in _LABELS and path.name[0] != "."
+    )
     if not found:
         msg = f"The folder {folder} holds no label maps."
         raise FileError(msg)
@@ -193,16 +191,13 @@ def _scores(case: Case, options: Options) -> Evaluation:
     like = grid if true.affine is None else Volume(grid, true.affine)
     found = read_labels(case.source, like=like)
     spacing = like.spacing_mm if isinstance(like, Volume) else (1.0,) * grid.ndim
-    if not options.labels and (true.names or found.names):
-        names = {**found.names, **true.names}
-        if options.preset is None:
-            counted = np.union1d(np.unique(found.labels), np.unique(true.labels)).tolist()
-        else:  # it counts up to the largest true one, and names change no score
-            counted = range(1, int(true.labels.max(initial=0)) + 1)
-        labels = {n: names.get(n, "") for n in counted if n > 0}
-    else:
-        labels = options.labels  # type: ignore[assignment]
-    return _evaluated(found.labels, true.labels, spacing, options, labels)
+    scores = _evaluated(found.labels, true.labels, spacing, options, options.labels)
+    if options.labels:
+        return scores
+    names = {**found.names, **true.names}  # which change neither what is counted nor a score
+    return evolve(
+        scores, rows=tuple(evolve(row, name=names.get(row.label, "")) for row in scores.rows)
+    )
 
 
 def _evaluated(

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -54,6 +54,20 @@ def stem(path: Path) -> str:
     kind = ending(path)
     name = path.name[: len(path.name) - len(kind)] if kind and path.is_file() else path.name
     return name.removesuffix("_0000")
+
+
+def by_stem(paths: Iterable[Path]) -> dict[str, Path]:
+    """Files of one folder, each by its stem.
+
+    Raises:
+        FileError: Two have the same.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        if (other := found.setdefault(stem(path), path)) is not path:
+            msg = f"{other.name} and {path.name} have one name in {path.parent}."
+            raise FileError(msg)
+    return found
 
 
 def existing(path: str | Path) -> Path:

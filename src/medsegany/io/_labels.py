@@ -88,9 +88,9 @@ def read_labels(path: str | Path, *, like: Volume | NDArray[Any] | None = None) 
         msg = f"{path.name}: labels are read from {', '.join(READERS)} and .png files."
         raise FileError(msg)
     labels = whole_labels(values, path)
+    if labels.ndim == 2 and isinstance(like, Volume) and like.shape[0] == 1:
+        labels = labels[None]
     _refuse_another_grid(labels, affine, like, path)
-    if isinstance(like, Volume):
-        labels = labels.reshape(like.shape)
     names = {label: name for label, (name, _) in words.items() if name}
     colours = {label: colour for label, (_, colour) in words.items() if colour}
     return LabelMap(labels, affine, names, colours)
@@ -146,8 +146,6 @@ def _refuse_another_grid(
         msg = f"like= is a Volume or a picture, got {type(like).__name__}."
         raise InvalidInput(msg)
     shape = like.shape if isinstance(like, Volume) else like.shape[: labels.ndim]
-    if labels.ndim == 2 and isinstance(like, Volume) and like.shape[0] == 1:
-        shape = like.shape[1:]
     if labels.shape != shape:
         msg = f"The labels of {path} are {labels.shape}, the image {shape}."
         if sorted(labels.shape) == sorted(shape):

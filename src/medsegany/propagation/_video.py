@@ -214,11 +214,7 @@ class VideoTracking:
         self._take(prompts, unplaced=now, earliest=now)
         if self._current is None or now not in self._waiting:
             return None
-        index, image = self._current
-        found = self._carrier.prompt(index, image, self._waiting.pop(index))
-        for name in found.masks:
-            self._forget_ahead(name, index)
-        return found
+        return self._prompted_on(*self._current)
 
     # --- the frames ------------------------------------------------------------------------------
 
@@ -241,10 +237,7 @@ class VideoTracking:
 
     def _segment(self, index: int, image: Image) -> Segmentation:
         ahead = self._ahead.pop(index, nothing(index))
-        asked = self._waiting.pop(index, {})
-        for name in asked:
-            self._forget_ahead(name, index)
-        prompted = self._carrier.prompt(index, image, asked) if asked else nothing(index)
+        prompted = self._prompted_on(index, image) if index in self._waiting else nothing(index)
         carried = nothing(index)
         active = [
             name
@@ -273,6 +266,13 @@ class VideoTracking:
 
     def _put(self, k: int, found: Segmentation) -> None:
         self._ahead[k] = join(k, self._ahead.get(k, nothing(k)), found)
+
+    def _prompted_on(self, index: int, image: Image) -> Segmentation:
+        """What its prompts say; they count from there on."""
+        found = self._carrier.prompt(index, image, self._waiting.pop(index))
+        for name in found.masks:
+            self._forget_ahead(name, index)
+        return found
 
     def _forget_ahead(self, name: int, index: int) -> None:
         """After a correction: what the backward way said of later frames counts no more."""

@@ -10,8 +10,8 @@ import numpy as np
 from attrs import asdict, evolve, field, frozen
 
 from medsegany.errors import FileError, InvalidInput
-from medsegany.io import PICTURES, VOLUMES, ending, stem
-from medsegany.io._files import existing, reading, write_text
+from medsegany.io import PICTURES, VOLUMES, ending
+from medsegany.io._files import by_stem, existing, reading, write_text
 
 _PAIRS = (("imagesTr", "labelsTr"), ("images", "labels"), ("images", "masks"), ("imgs", "gts"))
 _IMAGES = VOLUMES | PICTURES
@@ -105,17 +105,7 @@ def _challenge(folder: Path) -> list[TrainingCase]:
             "elsewhere, name their folder: labels=."
         )
         raise FileError(msg)
-    return [TrainingCase(name, name, path) for name, path in _by_name(found).items()]
-
-
-def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
-    """Each by its stem, of which there is only one."""
-    found: dict[str, Path] = {}
-    for path in paths:
-        if (other := found.setdefault(stem(path), path)) is not path:
-            msg = f"{other.name} and {path.name} have one name in {path.parent}."
-            raise FileError(msg)
-    return found
+    return [TrainingCase(name, name, path) for name, path in by_stem(found).items()]
 
 
 def _by_stem(folder: Path, kinds: Iterable[str], labelled: Collection[str]) -> dict[str, Path]:
@@ -133,7 +123,7 @@ def _by_stem(folder: Path, kinds: Iterable[str], labelled: Collection[str]) -> d
     if not found:
         msg = f"The folder {folder} holds none of {', '.join(sorted(kinds))}."
         raise FileError(msg)
-    return _by_name(found)
+    return by_stem(found)
 
 
 def _patients(path: Path) -> dict[str, str]:

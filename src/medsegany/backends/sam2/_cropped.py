@@ -226,8 +226,9 @@ class CroppedMemory:
                 asked = evolve(asked, box=box)
                 box = region(asked, size)
         if box is None:
-            kept = before is not None and all(map(before.part.holds, asked.points))
-            return before.part if before and kept else Part(0, 0, *size), asked
+            if before is not None and all(map(before.part.holds, asked.points)):
+                return before.part, asked
+            return Part(0, 0, *size), asked
         if here is None:
             return self._crop.around(box, size), asked
         return self._crop.following(here, box, size), asked
