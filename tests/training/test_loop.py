@@ -301,7 +301,7 @@ def validate(upstream):
     return {{"dsc": 0.5}}
 done = train(tiny_sam2(0, image_size=64), Discs(), recipe, {folder!r}, machine=Machine("cpu"),
              validate=validate)
-print("done", done.step, len(calls))
+sys.stdout.write(f"done {{done.step}} {{len(calls)}}\\n")  # in one piece, beside the other's
 """
 
 
