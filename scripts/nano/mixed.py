@@ -1,5 +1,6 @@
 """What nano sees while it learns: images and clips of all kinds, changed and cut out."""
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -9,7 +10,9 @@ from moving import Volumes
 from neighbours import Neighbours
 from painted import painted
 from pools import Pools
+from projected import radiograph
 from shapes import HOLLOW
+from skin import skin
 from stages import Stage
 from synthetic import Synthetic
 from tissues import heart, lesion
@@ -19,7 +22,9 @@ from medsegany.backends.sam2._tiles import inside
 from medsegany.prompts import Box, ObjectPrompts, box_from_mask
 from medsegany.training import Clip, cut_out
 
+Draw = Callable[[np.random.Generator, int], Clip]
 _SCENES = 3000  # drawn once each; what is cut out of them differs every time
+_SIDE = 224  # of drawn radiographs and skin
 _LINES = ("Fundus", "OCT", "Ultrasound")  # what is thin there: vessels, the outline of a head
 
 
@@ -50,6 +55,10 @@ class Mixed:
         self._drawn = cache(drawn.clip)
         self._large = {"lines": pools.thin(_LINES), "thin": pools.thin()}
         self._hollow = pools.hollow() if stage.hollow else pools
+        self._scene = {
+            draw: cache(lambda n, draw=draw: draw(np.random.default_rng([seed, n]), _SIDE))
+            for draw in (radiograph, skin)
+        }
 
     def __len__(self) -> int:
         return self._stage.recipe.batch * 100  # are called an epoch
@@ -81,19 +90,26 @@ class Mixed:
     def _seldom(self, number: int, rng: np.random.Generator) -> Clip | None:
         """What few images have: something bent, or painted into one; None for what is usual."""
         stage = self._stage
-        shares = (stage.hollow, stage.painted, stage.lesions, stage.hearts)
-        if not any(shares):
+        makers: dict[Callable[[], Clip], float] = {
+            lambda: self._bent(number, rng): stage.hollow,
+            lambda: painted(self._pools.clip(number, 1), HOLLOW, rng): stage.painted,
+            lambda: lesion(self._pools.clip(number, 1), rng): stage.lesions,
+            lambda: heart(self._pools.clip(number, 1), rng): stage.hearts,
+            lambda: self._drawn_as(radiograph, rng): stage.radiographs,
+            lambda: self._drawn_as(skin, rng): stage.skin,
+        }
+        if not any(makers.values()):
             return None
-        which = int(np.searchsorted(np.cumsum(shares), rng.random(), side="right"))
-        if which == len(shares):
-            return None
-        if which == 0:
-            clip = self._hollow.clip(number, 1)
-            return remapped(clip, rng) if rng.random() < 0.25 else clip
-        clip = self._pools.clip(number, 1)
-        if which == 1:
-            return painted(clip, HOLLOW, rng)
-        return lesion(clip, rng) if which == 2 else heart(clip, rng)
+        ends = np.cumsum(list(makers.values()))
+        which = int(np.searchsorted(ends, rng.random(), side="right"))
+        return list(makers)[which]() if which < len(makers) else None
+
+    def _bent(self, number: int, rng: np.random.Generator) -> Clip:
+        clip = self._hollow.clip(number, 1)
+        return remapped(clip, rng) if rng.random() < 0.25 else clip
+
+    def _drawn_as(self, kind: Draw, rng: np.random.Generator) -> Clip:
+        return self._scene[kind](int(rng.integers(_SCENES // 2)))
 
     def _usual(self, number: int, frames: int, kind: str, rng: np.random.Generator) -> Clip:
         """Drawn or from the pools; of several frames a volume or slices that follow, too."""

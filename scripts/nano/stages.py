@@ -34,6 +34,8 @@ class Stage:
         painted: Part of the images into which something bent or hollow is painted.
         lesions: Part of the images into which something compact of several tissues is.
         hearts: Part of the images into which a heart is.
+        radiographs: Part of the images that are drawn as radiographs.
+        skin: Part of the images that are drawn as skin with a lesion.
     """
 
     image_size: int
@@ -55,6 +57,8 @@ class Stage:
     painted: float = 0.0
     lesions: float = 0.0
     hearts: float = 0.0
+    radiographs: float = 0.0
+    skin: float = 0.0
 
 
 _COMMON = Recipe(
@@ -169,4 +173,24 @@ STAGES[9] = evolve(
     painted=0.09,
     lesions=0.12,
     hearts=0.05,
+)
+# Radiographs and skin, of which the pools have nearly nothing, drawn as such. Less of what is
+# hollow, which is rare where nano is used, too. Boxes are less close.
+STAGES[10] = evolve(
+    STAGES[9],
+    steps=5200,
+    recipe=evolve(
+        STAGES[9].recipe,
+        learning_rate=6e-4,
+        clips=0.17,
+        jitter=BoxJitter(outward_px=0, fraction=0.03),
+        prompts={"box": 0.78, "point": 0.14, "clicks": 0.04, "box+clicks": 0.04},
+    ),
+    near=0.12,
+    hollow=0.08,
+    painted=0.05,
+    lesions=0.1,
+    hearts=0.04,
+    radiographs=0.1,
+    skin=0.06,
 )

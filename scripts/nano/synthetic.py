@@ -80,7 +80,7 @@ def _scene(
     if rng.random() < 0.3:  # an organ whose parts are darker or brighter than what is around it
         inner = inner + _parts(rng, size, masks)
     if rng.random() < 0.25:  # seen through, as in a projection: what lies behind shines through
-        thick = np.stack([_thickness(mask) for mask in masks])
+        thick = np.stack([thickness(mask) for mask in masks])
         inner = picture + contrast * (0.4 + 0.6 * thick) + rng.normal(0, 0.05)
         picture = picture + _ribs(rng, size)
     if rng.random() < 0.3:  # a rim brighter or darker than what it encloses
@@ -123,7 +123,7 @@ def _parts(rng: np.random.Generator, size: int, masks: NDArray[np.bool_]) -> Flo
     return np.stack(found)
 
 
-def _thickness(mask: NDArray[np.bool_]) -> Floats:
+def thickness(mask: NDArray[np.bool_]) -> Floats:
     """How much of a rounded body a ray meets, from 0 at its rim to 1."""
     depth = ndimage.distance_transform_edt(mask)
     return np.sqrt(depth / max(float(depth.max()), 1.0)).astype(np.float32)

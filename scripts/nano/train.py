@@ -19,9 +19,11 @@ from mixed import Mixed
 from moving import Volumes
 from neighbours import Neighbours
 from pools import Pools, pictures
+from projected import radiograph
 from rich.progress import Progress as Bar
 from safetensors.torch import load_file
 from sam2.modeling.sam2_utils import DropPath
+from skin import skin
 from stages import STAGES
 from synthetic import Synthetic
 
@@ -126,6 +128,9 @@ def main() -> None:
     moving = [held_out.clip(n, 5) for n in range(240, 260)]
     slices = Volumes(volumes, 2, held_out=True)
     moving += [slices.clip(n, 5) for n in range(20)]
+    # What no image is held out of counts as a modality, too, by drawn ones.
+    for share, draw in ((stage.radiographs, radiograph), (stage.skin, skin)):
+        images += [draw(np.random.default_rng([2, n]), 224) for n in range(24 if share else 0)]
     if stage.ending:
         rng = np.random.default_rng(2)
         moving = [ending(clip, rng) if n % 2 else clip for n, clip in enumerate(moving)]

@@ -18,7 +18,7 @@ from medsegany.prompts import ObjectPrompts
 from medsegany.testing import models
 
 SIDE = 128
-ALWAYS = Tiles(below=1, smallest_px=1, part=0.5, thin=1)
+ALWAYS = Tiles(below=1, filled=1, smallest_px=1, part=0.5, thin=1)
 NOTHING = np.float32(-10)
 
 
@@ -93,13 +93,20 @@ def test_no_tile_outvotes_the_others():
     assert found.tolist() == [[0]]
 
 
-def test_they_are_tried_where_the_model_expects_to_be_wrong_about_something_large():
-    tiles = Tiles(below=0.4, smallest_px=100)
-    large, small = Box(0, 0, 10, 99), Box(0, 0, 98, 98)
-    assert tiles.are_tried(0.39, large)
-    assert not tiles.are_tried(0.4, large)
-    assert not tiles.are_tried(0.1, small)
-    assert not tiles.are_tried(float("nan"), large)
+def test_they_are_tried_where_the_model_expects_to_be_wrong_about_something_large_and_thin():
+    """A row of 99 in the small box of 99 x 99 fills 0.01; ten rows of the 100, 0.1 of the large."""
+    tiles = Tiles(below=0.4, smallest_px=100, filled=0.099)
+    large, small = Box(0, 0, 99, 99), Box(0, 0, 98, 98)
+    row, rows = np.zeros((2, 120, 120), bool)
+    row[5, :99], rows[5:15, :100] = True, True
+    assert tiles.are_tried(0.39, large, row)
+    assert not tiles.are_tried(0.4, large, row)
+    assert not tiles.are_tried(0.1, small, row)
+    assert not tiles.are_tried(float("nan"), large, row)
+    assert not tiles.are_tried(0.1, large, rows)
+    rows[14] = False
+    assert tiles.are_tried(0.1, large, rows)
+    assert tiles.are_tried(0.1, large, np.zeros_like(row))
 
 
 def test_they_count_where_what_they_find_is_thin():
@@ -113,7 +120,9 @@ def test_they_count_where_what_they_find_is_thin():
     assert not tiles.count([empty, empty])
 
 
-@pytest.mark.parametrize("wrong", [{"below": 1.1}, {"overlap": -0.1}, {"part": 0}, {"thin": 2}])
+@pytest.mark.parametrize(
+    "wrong", [{"below": 1.1}, {"filled": -1}, {"overlap": -0.1}, {"part": 0}, {"thin": 2}]
+)
 def test_wrong_tiles_are_refused(wrong):
     with pytest.raises(InvalidInput):
         Tiles(**wrong)
@@ -146,7 +155,8 @@ def test_it_is_the_model_on_each_tile(model, noise):
 def test_where_the_model_is_sure_or_tiles_are_full_there_is_one_look(model, noise):
     image, box = noise(100, 100), Box(20, 20, 79, 79)
     once = segmenter(model, None).segment_2d(image, box)
-    for tiles in (evolve(ALWAYS, below=0), evolve(ALWAYS, smallest_px=61), evolve(ALWAYS, thin=0)):
+    for never in ({"below": 0}, {"filled": 0}, {"smallest_px": 61}, {"thin": 0}):
+        tiles = evolve(ALWAYS, **never)
         again = segmenter(model, tiles).segment_2d(image, box)
         np.testing.assert_array_equal(again.logits[1], once.logits[1])
         assert again.scores == once.scores

@@ -71,7 +71,7 @@ class CroppedEmbedded(Embedded):
         found = self._in(self._crop.around(box, self.shape), name, asked)
         # Clicks correct what is seen; in tiles most of them would be out of sight.
         tiles = None if asked.points else self._tiles
-        if tiles is not None and tiles.are_tried(found.scores[name], box):
+        if tiles is not None and tiles.are_tried(found.scores[name], box, found.masks[name]):
             return self._from_near(name, box, tiles, found)
         return found
 

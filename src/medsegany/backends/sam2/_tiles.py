@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from medsegany._validate import above_zero, at_least, share
 from medsegany.backends.sam2._crop import Part
 from medsegany.prompts import Box
+from medsegany.types import Mask
 
 _SMALLEST = 16  # pixels of the image: a tile of fewer shows nothing
 _SUREST = 10.0  # logits: no tile outvotes the others, however sure it is
@@ -21,11 +22,12 @@ class Tiles:
 
     A mask is a quarter as fine as what a model looks at. On that grid a tree of vessels that fills
     an image is thinner than a pixel; in tiles it is not. Of other objects a tile shows too little.
-    So tiles are tried where the model itself expects that its mask does not fit, and they count
-    where what they find is thin.
+    So tiles are tried where the model itself expects that its mask does not fit and that mask is
+    thin already, and they count where what they find is thin.
 
     Attributes:
         below: Predicted IoU of the first mask below which tiles are tried.
+        filled: Part of the box that the first mask fills at most where tiles are tried.
         smallest_px: The longer side of a box must be at least that long.
         part: Side of a tile, in terms of the longer side of the box; at least 16 pixels.
         overlap: Part of a tile that its neighbour sees, too.
@@ -34,14 +36,16 @@ class Tiles:
     """
 
     below: float = field(default=0.6, validator=share)
+    filled: float = field(default=0.15, validator=share)
     smallest_px: int = field(default=100, validator=at_least(1))
     part: float = field(default=0.25, validator=above_zero)
     overlap: float = field(default=0.5, validator=share)
     thin: float = field(default=0.2, validator=share)
 
-    def are_tried(self, score: float, box: Box) -> bool:
-        """Whether a mask of this predicted IoU is one to look at again."""
-        return score < self.below and _longer_side(box) >= self.smallest_px
+    def are_tried(self, score: float, box: Box, mask: Mask) -> bool:
+        """Whether a mask of this predicted IoU, found with this box, is one to look at again."""
+        large = _longer_side(box) >= self.smallest_px
+        return score < self.below and large and _filled(box, mask) <= self.filled
 
     def count(self, found: Sequence[NDArray[np.float32]]) -> bool:
         """Whether what tiles found, logits of each, is thin."""
@@ -58,6 +62,12 @@ class Tiles:
 
 def _longer_side(box: Box) -> float:
     return max(box.x1 - box.x0, box.y1 - box.y0) + 1
+
+
+def _filled(box: Box, mask: Mask) -> float:
+    """Part of the pixels of a box that a mask has."""
+    x0, y0, x1, y1 = np.rint(box.as_array()).astype(int)
+    return float(mask[y0 : y1 + 1, x0 : x1 + 1].mean())
 
 
 def _spans(
