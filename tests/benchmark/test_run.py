@@ -105,6 +105,28 @@ def test_masks_are_those_that_were_measured(manifest, tmp_path):
         assert dsc(mask[begin:], reference[begin:]) == row.dsc
 
 
+def test_masks_that_were_not_kept_are_made_when_they_are_wanted(manifest, tmp_path):
+    run(manifest, ["ellipse"], tmp_path)
+    before = numbers(tmp_path)
+    assert run(manifest, ["ellipse"], tmp_path, masks=True).measured == 4
+    assert len(list(tmp_path.rglob("masks/ellipse/clean/*.npz"))) == 4
+    assert same(numbers(tmp_path), before)
+    next(tmp_path.rglob("masks/ellipse/clean/*.npz")).unlink()
+    assert run(manifest, ["ellipse"] * 2, tmp_path, masks=True).measured == 1
+    assert run(manifest, ["ellipse"], tmp_path, masks=True).measured == 0
+
+
+def test_one_protocol_has_one_name(manifest, tmp_path):
+    """Of a second name only what the first has not would be measured."""
+    loose = Protocol(name="loose", jitter_share=0.1)
+    again = evolve(loose, name="other")
+    with pytest.raises(InvalidInput, match="'other' is that of 'loose'"):
+        run(manifest, ["ellipse"], tmp_path, protocols=[loose, again])
+    assert run(manifest, ["ellipse"], tmp_path, protocols=[loose, loose]).measured == 4
+    with pytest.raises(InvalidInput, match="'other' is that of 'loose'"):
+        run(manifest, ["ellipse"], tmp_path, protocols=[again])
+
+
 def test_a_case_that_fails_is_a_row_with_the_reason(tmp_path, monkeypatch):
     install_evil(tmp_path / "package", monkeypatch)
     manifest = evil_manifest(tmp_path).where(lambda case: case.id in {"case-0", "case-1"})

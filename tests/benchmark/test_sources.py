@@ -101,6 +101,44 @@ def test_a_film_with_masks_of_255(tmp_path):
     assert arrays["imgs"].shape[:3] == (4, 40, 48)
 
 
+def a_film_with_masks(folder, masks):
+    """Four frames of 40 x 48 pixels, and label maps as pictures."""
+    for name in ("film", "truth"):
+        (folder / name).mkdir()
+    for n, (mask, other) in enumerate(zip(discs(4), masks, strict=True)):
+        Pillow.fromarray(shown(mask)).save(folder / "film" / f"{n:03}.png")
+        Pillow.fromarray(other.astype(np.uint8)).save(folder / "truth" / f"{n:03}.png")
+    return Source("film", "p", "Endoscopy", folder / "film", folder / "truth")
+
+
+def test_a_film_with_a_mask_for_each_frame(tmp_path):
+    _, arrays = of([a_film_with_masks(tmp_path, discs(4))], tmp_path / "out")
+    assert (arrays["gts"] == np.stack(discs(4))).all()
+
+
+@pytest.mark.parametrize("shape", [(48, 40), (20, 24)])
+def test_a_film_whose_masks_have_another_shape_is_left_out(tmp_path, shape):
+    """Turned masks have as many pixels: taken in another order they would be noise."""
+    masks = [np.ones(shape)] * 4
+    prepared = prepare([a_film_with_masks(tmp_path, masks)], tmp_path / "out", Preparation())
+    assert str(shape) in prepared.left_out["film"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(-1, "values from -1 to 1"), (65537, "values from 0 to 65537")]
+)
+@pytest.mark.parametrize("apart", [False, True])
+def test_labels_that_are_none_are_left_out(tmp_path, value, said, apart):
+    """As uint16 they would be objects 65535 and 1."""
+    right = np.stack(discs(3)).astype(np.int32)
+    wrong = right.copy()
+    wrong[0, 0] = value
+    path = write_case(tmp_path, "x", right if apart else wrong, shown(right > 0))
+    truth = write_case(tmp_path, "y", wrong, shown(right > 0)) if apart else None
+    source = Source("x", "p", "CT", path, truth)
+    assert said in prepare([source], tmp_path / "out", Preparation()).left_out["x"]
+
+
 def test_a_table_names_everything(tmp_path):
     write_case(tmp_path, "x", discs(1)[0].astype(np.uint8))
     (tmp_path / "cases.csv").write_text(

@@ -52,6 +52,17 @@ def test_a_table_is_understood_and_what_is_broken_left_out(tmp_path, run):
     assert "b is left out" in done.err
 
 
+@pytest.mark.parametrize("option", ["--licence", "--dataset", "--kind", "--modality"])
+def test_what_a_table_says_is_no_option(tmp_path, run, option):
+    (tmp_path / "cases.csv").write_text("case,modality,image\na,CT,a.npz\n")
+    value = "video" if option == "--kind" else "x"
+    done = run(
+        "benchmark", "prepare", tmp_path / "cases.csv", "-o", tmp_path / "out", option, value
+    )
+    assert done.code == 2
+    assert "options are for folders" in done.err
+
+
 def test_the_papers_data_sets_are_listed_and_taken_as_they_are(tmp_path, run):
     done = run("benchmark", "recipes")
     assert "https://www.creatis.insa-lyon.fr/Challenge/camus/" in done.out

@@ -233,6 +233,21 @@ class TestManyFiles:
         assert [c.get("boxes") for c in cases] == [{"1": "25,15,55,45"}, None, {"1": "25,15,55,45"}]
         assert len({c["reference_sha256"] for c in cases}) == 2
 
+    def test_what_lies_beside_a_reference_is_none(self, run, folder):
+        truths = folder.parent / "truth"
+        truths.mkdir()
+        labels = np.zeros((72, 96), np.uint8)
+        labels[15:46, 25:56] = 1
+        for name in "abc":
+            (truths / f"{name}.json").write_text("{}")
+            Image.fromarray(labels).save(truths / f"{name}.png")
+        out = folder.parent / "out"
+        assert run("segment", folder, "--reference", truths, "-o", out).code == 0
+        (truths / "a.nii.gz").write_bytes(b"")
+        done = run("segment", folder, "--reference", truths, "-o", out, "--overwrite")
+        assert done.code == 1
+        assert "a.nii.gz and a.png have one name" in done.err
+
     @pytest.mark.parametrize(
         ("output", "said"),
         [("o.jpg", "label maps are written as"), ("in", "results need a folder of their own")],

@@ -38,6 +38,8 @@ class Names:
     ) -> None:
         """Refuse names that would stand for two things, as far as is known before models load.
 
+        A protocol of two names would be measured once, and each name have a part of the results.
+
         Raises:
             InvalidInput: With the name.
         """
@@ -48,11 +50,7 @@ class Names:
                     "spacing were others. Take another folder of results."
                 )
                 raise InvalidInput(msg)
-        known = dict(self._protocols)
-        for protocol in protocols:
-            if known.setdefault(protocol.name, protocol.key) != protocol.key:
-                msg = f"Two protocols are called {protocol.name!r}, and differ: {_WAY_OUT}."
-                raise InvalidInput(msg)
+        self._check_protocols(protocols)
         asked: dict[str, Model] = {}
         for model in models:
             if isinstance(model, Model):
@@ -68,6 +66,20 @@ class Names:
                 "manifest to `report` and `compare`, which then go by it.",
                 stacklevel=3,
             )
+
+    def _check_protocols(self, protocols: Sequence[Protocol]) -> None:
+        known = dict(self._protocols)
+        for protocol in protocols:
+            if known.setdefault(protocol.name, protocol.key) != protocol.key:
+                msg = f"Two protocols are called {protocol.name!r}, and differ: {_WAY_OUT}."
+                raise InvalidInput(msg)
+            for name, key in known.items():
+                if key == protocol.key and name != protocol.name:
+                    msg = (
+                        f"The protocol {protocol.name!r} is that of {name!r}: go on under that "
+                        "name."
+                    )
+                    raise InvalidInput(msg)
 
     def add(self, who: Identity) -> None:
         """Note a model, now that it is loaded.

@@ -23,6 +23,7 @@ from medsegany.io import (
     read_volume,
 )
 from medsegany.io._files import by_number, existing, reading
+from medsegany.io._labels import whole_labels
 from medsegany.preprocess import AnyWindow
 from medsegany.volume import Volume
 
@@ -53,7 +54,7 @@ def read_source(source: Source, window: AnyWindow | None) -> tuple[Kind, Volume,
     elif source.truth is not None:
         return kind, volume, read_labels(source.truth, like=volume).labels
     else:
-        found = read_npz(path).labels if ending(path) == ".npz" else None
+        found = _own_labels(path) if ending(path) == ".npz" else None
     if found is None:
         msg = f"{source.id} has no reference: name its label map."
         raise InvalidInput(msg)
@@ -108,9 +109,10 @@ def _truth_of_frames(source: Source, shape: tuple[int, ...]) -> NDArray[Any]:
         if len(files) != shape[0]:
             msg = f"{source.id} has {shape[0]} frames and {len(files)} label maps in {truth}."
             raise InvalidInput(msg)
-        labels = np.stack([read_labels(p).labels.reshape(shape[1:]) for p in files])
+        frame = np.broadcast_to(np.uint8(0), shape[1:])
+        labels = np.stack([read_labels(p, like=frame).labels for p in files])
     elif ending(truth) == ".npz":
-        labels = read_npz(truth).labels if truth == source.image else _gts(truth)
+        labels = _own_labels(truth) if truth == source.image else _gts(truth)
     else:
         labels = read_labels(truth).labels
     if labels is None:
@@ -126,9 +128,15 @@ def _first_label(labels: NDArray[Any], source: Source) -> NDArray[Any]:
     return np.where(labels == 255, 1, labels)
 
 
+def _own_labels(path: Path) -> NDArray[Any] | None:
+    """Of an npz with an image, whose shape they have."""
+    labels = read_npz(path).labels
+    return None if labels is None else whole_labels(labels, path)
+
+
 def _gts(path: Path) -> NDArray[Any] | None:
     with _npz(path) as file:
-        return file["gts"] if "gts" in file.files else None
+        return whole_labels(file["gts"], path) if "gts" in file.files else None
 
 
 @contextmanager

@@ -109,7 +109,8 @@ def run(
         folder: Of results; made when it is not there.
         protocols: How; each model is measured under each.
         engine: Where; None for this process.
-        masks: Whether masks are kept, in `masks/<model>/<protocol>/<case>.npz`.
+        masks: Whether masks are kept, in `masks/<model>/<protocol>/<case>.npz`; cases that were
+            measured without are then measured again.
         again: Cases without a score to be tried once more, such as "failed".
         on_progress: Told of cases, and of the mean DSC of the objects so far.
 
@@ -120,7 +121,7 @@ def run(
         FileError: Results cannot be written or read.
     """
     folder, engine = Path(folder).resolve(), engine or Inline()  # workers may be elsewhere
-    wanted = list({p.key: p for p in map(protocol_of, protocols)}.values())
+    wanted = list({(p.name, p.key): p for p in map(protocol_of, protocols)}.values())
     asked = [Model(model) if isinstance(model, str) else model for model in models]
     if not len(manifest) or not asked or not wanted:
         msg = "A benchmark needs cases, models and protocols; one of them is empty."
@@ -130,6 +131,7 @@ def run(
     names.check(manifest, wanted, asked)
     retried = set(again)
     before = {row.key for row in rows if row.status not in retried}
+    scored = {row.key for row in rows if row.status == "ok"}
     each, measured, skipped = len(manifest) * len(wanted), 0, 0
     without: dict[Status, int] = {}
     try:
@@ -141,7 +143,13 @@ def run(
                 where = folder / "masks" / who.name / protocol.name if masks else None
                 for case in manifest:
                     key = Key(case.key, who.key, protocol.key)
-                    if key not in before:
+                    lost = (  # masks were not kept then, and are wanted now
+                        where is not None
+                        and key in scored
+                        and not (where / f"{case.id}.npz").exists()
+                    )
+                    scored.discard(key)
+                    if lost or key not in before:
                         jobs.append(Job(case, manifest.path(case).resolve(), protocol, where))
                         before.add(key)  # the same model may be asked for twice
             here, scores = each - len(jobs), _Mean()

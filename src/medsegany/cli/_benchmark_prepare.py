@@ -76,8 +76,11 @@ def prepare(
         cases = bench.RECIPES[recipe].sources(data)
         how = bench.RECIPES[recipe].preparation
     elif data.suffix.lower() == ".csv":
-        if modality or labels or names or patients:
-            msg = "A CSV says modality, labels and patients itself; these options are for folders."
+        if any((modality, labels, kind, names, patients, dataset, licence)):
+            msg = (
+                "A CSV has columns for modality, kind, labels, patients, dataset and licence; the "
+                "options are for folders."
+            )
             raise NotUnderstood(msg)
         cases = bench.read_sources(data)
     else:

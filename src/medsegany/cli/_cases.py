@@ -9,6 +9,7 @@ from medsegany.cli._common import NotUnderstood
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io import PICTURES, VIDEOS, VOLUMES, dicom_series, ending, read_volume, stem
 from medsegany.io._dicom_header import NAMED_SO
+from medsegany.io._files import by_stem
 from medsegany.io._labels import WRITTEN
 from medsegany.preprocess import AnyWindow
 from medsegany.volume import Volume
@@ -127,9 +128,13 @@ def _refuse_no_folder(output: Path, inputs: Sequence[Path]) -> None:
 def _case(source: Path, target: Path, reference: Path | None, *, in_folder: bool) -> Case:
     if reference is None or not reference.is_dir():
         return Case(source, target, reference, in_folder)
-    found = [p for p in sorted(reference.iterdir()) if p.is_file() and stem(p) == stem(source)]
+    found = by_stem(
+        p
+        for p in sorted(reference.iterdir())
+        if p.is_file() and ending(p) in LABELS and p.name[0] != "." and stem(p) == stem(source)
+    )
     if found:
-        return Case(source, target, found[0], in_folder)
+        return Case(source, target, found[stem(source)], in_folder)
     msg = f"The folder {reference} has no label map named as {source.name}."
     return Case(source, target, None, in_folder, missing=msg)
 
@@ -158,5 +163,6 @@ def _result_kind(source: Path) -> str:
     return kind if kind in WRITTEN else ".nii.gz"
 
 
+LABELS = frozenset({*WRITTEN, ".nhdr"})
 IMAGES = frozenset(PICTURES | set(VOLUMES))
 FILMS = frozenset(VIDEOS | {".npz", ".gif"})

@@ -14,17 +14,14 @@ from rich.text import Text
 
 from medsegany import metrics
 from medsegany.cli import _common as common
-from medsegany.cli._cases import Case
+from medsegany.cli._cases import LABELS, Case
 from medsegany.cli._common import NotUnderstood, err, out
 from medsegany.cli._runs import Row, end, run_cases
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io import ending, read_labels, stem
 from medsegany.io._files import atomically, by_stem
-from medsegany.io._labels import WRITTEN
 from medsegany.metrics import Evaluation, Tolerance
 from medsegany.volume import Volume
-
-_LABELS = {*WRITTEN, ".nhdr"}
 
 
 @frozen
@@ -175,7 +172,7 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     found = by_stem(
         path
         for path in sorted(folder.iterdir())
-        if path.is_file() and ending(path) in _LABELS and path.name[0] != "."
+        if path.is_file() and ending(path) in LABELS and path.name[0] != "."
     )
     if not found:
         msg = f"The folder {folder} holds no label maps."

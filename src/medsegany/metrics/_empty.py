@@ -12,8 +12,9 @@ from medsegany.errors import InvalidInput
 class EmptyRule:
     """What metrics are where one mask or both are empty.
 
-    Where one is empty and the other is not, DSC, NSD, surface overlap and boundary IoU are 0 by
-    their formulas, whatever the rule.
+    Where one is empty and the other is not, DSC, NSD, boundary IoU and the surface overlap from the
+    one that is not are 0 by their formulas, whatever the rule; the surface overlap from the empty
+    one is nan, for it has no surface.
 
     Attributes:
         overlap: DSC, NSD, surface overlap and boundary IoU of two empty masks.
