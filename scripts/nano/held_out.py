@@ -5,10 +5,11 @@
         --keep 0 0.25 0.5
 
 With `--before`, means of both are measured, too. Images are prompted by their tight boxes, and some
-by a click into their middle; what is bent or hollow in them is measured alone, too; volumes are
-prompted by a box on their middle slice, once with their first and last slice given, and once
-without; slices that follow each other by one on the middle one, all of them given; and films, which
-are images in motion, by one on their first frame.
+by a click into their middle; what is bent or hollow in them is measured alone, too; radiographs and
+skin, of which nothing is held out, are drawn. Volumes are prompted by a box on their middle slice,
+once with their first and last slice given, and once without; slices that follow each other by one
+on the middle one, all of them given; and films, which are images in motion, by one on their first
+frame.
 """
 
 import argparse
@@ -20,8 +21,10 @@ from moving import Volumes
 from neighbours import Neighbours
 from numpy.typing import NDArray
 from pools import Pools, pictures
-from safetensors.torch import load_file
+from projected import radiograph
 from scipy import ndimage
+from skin import skin
+from weights import read
 
 import medsegany
 from medsegany.backends.sam2 import Sam2Segmenter
@@ -46,11 +49,12 @@ def main() -> None:
     options.add_argument("--clicks", type=int, default=150, help="Images that are clicked on, too.")
     options.add_argument("--films", type=int, default=80)
     options.add_argument("--hollow", type=int, default=150, help="Bent or hollow parts of images.")
+    options.add_argument("--drawn", type=int, default=120, help="Radiographs, and images of skin.")
     options.add_argument("--image-size", type=int, help="Not that of the card.")
     options.add_argument(
-        "--single",
+        "--best-of-three",
         action="store_true",
-        help="Take the first mask, too, where it is not stable, and not the best of the others.",
+        help="Where the mask is not stable, take the best of three others, as SAM 2 does.",
     )
     options.add_argument("--only", choices=("images", "stacks"))
     given = options.parse_args()
@@ -59,23 +63,30 @@ def main() -> None:
     images = [pools.clip(n, 1) for n in range(given.images)]
     bent = pools.hollow()
     hollow = [bent.clip(n, 1) for n in range(given.hollow)]
+    drawn = {
+        draw.__name__: [draw(np.random.default_rng([999, n]), 224) for n in range(given.drawn)]
+        for draw in (radiograph, skin)
+    }
     films = [pools.clip(n, 8) for n in range(given.films)]
     volumes = Volumes(given.data / "mr3d_msd_hippocampus.npz", 0, held_out=True)
     stacks = list(Neighbours(found, 0).whole())
     for path in given.weights:
         for keep in given.keep:
-            state = {name: value.float() for name, value in load_file(path).items()}
+            state = read(path)
             if given.before is not None:
-                state = between(state, load_file(given.before), keep)
+                state = between(state, read(given.before), keep)
             nano = medsegany.load("nano", image_size=given.image_size)
             assert isinstance(nano, Sam2Segmenter)
             nano.upstream.load_state_dict(state)
-            if given.single:
-                nano.upstream.sam_mask_decoder.dynamic_multimask_via_stability = False
+            decoder = nano.upstream.sam_mask_decoder
+            decoder.dynamic_multimask_via_stability = given.best_of_three
             scores: dict[str, float] = {}
             if given.only != "stacks":
                 scores["images"] = of_images(nano, images, box_from_mask)
                 scores["hollow"] = of_images(nano, hollow, box_from_mask)
+                scores |= {
+                    name: of_images(nano, many, box_from_mask) for name, many in drawn.items()
+                }
                 scores["clicks"] = of_images(nano, images[: given.clicks], click)
             if given.only != "images":
                 scores |= of_volumes(nano, volumes)

@@ -7,8 +7,8 @@ uv run python scripts/nano/ship.py runs/nano/stage-5/best.safetensors
 import argparse
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+from weights import read
 
 import medsegany
 from medsegany.checkpoints import sha256
@@ -25,18 +25,14 @@ def main() -> None:
     options.add_argument("--keep", type=float, default=0.0, help="The part of those.")
     options.add_argument("-o", "--output", type=Path, default=_PLACE, help="Not the package.")
     given = options.parse_args()
-    state = _read(given.weights)
+    state = read(given.weights)
     if given.before is not None:
-        state = between(state, _read(given.before), given.keep)
+        state = between(state, read(given.before), given.keep)
     path: Path = given.output
     path.parent.mkdir(exist_ok=True)
     save_file({name: value.half() for name, value in state.items()}, path)
     path.chmod(0o644)
     print(f"bytes={path.stat().st_size},\nsha256={sha256(path)!r},")
-
-
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    return {name: value.float() for name, value in load_file(path).items()}
 
 
 if __name__ == "__main__":

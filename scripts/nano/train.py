@@ -8,7 +8,7 @@ A stage that is stopped goes on with the same line. Between stages only averaged
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +21,11 @@ from neighbours import Neighbours
 from pools import Pools, pictures
 from projected import radiograph
 from rich.progress import Progress as Bar
-from safetensors.torch import load_file
 from sam2.modeling.sam2_utils import DropPath
 from skin import skin
 from stages import STAGES
 from synthetic import Synthetic
+from weights import read
 
 from medsegany.backends.sam2 import Crop, Sam2Segmenter, SAM2VideoPredictor, build
 from medsegany.cards import NANO
@@ -72,13 +72,6 @@ def validation(  # noqa: ANN201 -- a `Validate`
     return measure
 
 
-def _weights(path: Path) -> Mapping[str, torch.Tensor]:
-    if path.suffix != ".pt":
-        return load_file(path)
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    return {**state["model"], **state["average"]}
-
-
 def main() -> None:
     """Train one stage."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -104,7 +97,7 @@ def main() -> None:
         model = tiny_sam2(0, image_size=stage.image_size)
     else:
         model = build(NANO, stage.image_size)
-        model.load_state_dict(_weights(begin))
+        model.load_state_dict(read(begin))
     if stage.skipped:
         for block in model.image_encoder.trunk.blocks:
             block.drop_path = DropPath(stage.skipped)

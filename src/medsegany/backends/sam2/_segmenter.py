@@ -29,8 +29,9 @@ class Sam2Segmenter(Verbs):
     """SAM2 and its relatives: the image is resized to a square, and one mask is asked for.
 
     On images equal to `SAM2ImagePredictor.predict(..., multimask_output=False)`, which falls back
-    to the best of three masks when the single one is not stable; in stacks, with `ByMemory`, to one
-    `SAM2VideoPredictor` session per object. Both to the bit on a CPU.
+    to the best of three masks when the single one is not stable, unless the model was built not to;
+    in stacks, with `ByMemory`, to one `SAM2VideoPredictor` session per object. Both to the bit on a
+    CPU.
     """
 
     def __init__(
