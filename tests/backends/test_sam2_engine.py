@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from medsegany import Box, ByMemory, MaskPrompt, errors, propagation
-from medsegany.backends.sam2 import Sam2Segmenter, _alone, _internals as internals, _memory
+from medsegany.backends.sam2 import Crop, Sam2Segmenter, _alone, _internals as internals, _memory
 from medsegany.backends.sam2._tracker import Tracker
 from medsegany.testing import models, phantoms
 
@@ -224,13 +224,23 @@ class TestEstimate:
             found = propagation.estimate_memory(segmenter, (10, 60, 80), propagation=way)
             assert found.features == kept * one
 
+    def test_of_a_model_that_looks_at_crops(self, model):
+        """No slice serves two objects, and of each the latest is kept, whatever the budget."""
+        segmenter = Sam2Segmenter(model, "crops", crop=Crop(1.5))
+        for depth in (10, 1000):
+            found = propagation.estimate_memory(segmenter, (depth, 60, 80), objects=3)
+            assert found.features == 3 * segmenter.features_bytes()
+
     def test_of_a_model_without_a_memory(self):
         from medsegany.testing import FakeSegmenter
 
         found = propagation.estimate_memory(FakeSegmenter(), (10, 60, 80))
         assert found.features == found.objects == 0
 
-    @pytest.mark.parametrize("words", [{"shape": (0, 1, 1)}, {"objects": 0}, {"prompted": 1.5}])
+    @pytest.mark.parametrize(
+        "words",
+        [{"shape": (0, 1, 1)}, {"shape": (4, 5, 5, 3)}, {"objects": 0}, {"prompted": 1.5}],
+    )
     def test_numbers_that_are_none(self, segmenter, words):
         with pytest.raises(errors.InvalidInput):
             propagation.estimate_memory(segmenter, **{"shape": (1, 1, 1), **words})

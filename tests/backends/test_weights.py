@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from segment_anything import sam_model_registry
 
 import medsegany
@@ -232,6 +233,15 @@ class TestFolders:
         with pytest.raises(errors.FileError, match="exists already"):
             medsegany.save(folder[1], folder[0], name="x", licence="MIT")
         assert sorted(p.name for p in folder[0].parent.iterdir()) == ["mine"]
+
+    def test_a_full_disk_is_named_and_leaves_nothing(self, tmp_path, monkeypatch):
+        def full(*_):
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+        monkeypatch.setattr("safetensors.torch.save_file", full)
+        with pytest.raises(errors.FileError, match="No space left on device"):
+            medsegany.save(medsegany.load(), tmp_path / "mine", name="mine", licence="CC0-1.0")
+        assert not list(tmp_path.iterdir())
 
     def test_a_checkpoint_beside_a_folder_is_one_too_many(self, folder):
         with pytest.raises(errors.InvalidInput, match="Two files"):

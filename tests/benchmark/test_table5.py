@@ -10,9 +10,9 @@ from training_makers import write_nnunet
 
 import medsegany
 from medsegany import metrics
-from medsegany.backends.sam2 import Sam2Segmenter
+from medsegany.backends.sam2 import Crop, Sam2Segmenter
 from medsegany.benchmark import table5
-from medsegany.benchmark._table5 import _scores
+from medsegany.benchmark._table5 import _before, _scores
 from medsegany.errors import FileError, InvalidInput
 from medsegany.prompts import boxes_from_labels
 from medsegany.propagation import ByBox
@@ -20,6 +20,7 @@ from medsegany.testing import FakeSegmenter
 from medsegany.testing.models import tiny_sam2
 from medsegany.training import Recipe, Split, find_cases, finetune
 from medsegany.training._store import StoredCase
+from medsegany.training._weights import hash_of
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,17 @@ def test_a_run_without_a_model_has_no_table(tmp_path, run):
     """Paused, or another folder."""
     with pytest.raises(FileError, match="holds no finished fine-tuning"):
         table5(tmp_path, run[1])
+
+
+def test_before_is_what_the_run_began_with():
+    """nano looks at crops, unless it was loaded otherwise; so it does in the table."""
+    nano = medsegany.load("nano", crop=None, image_size=64, device="cpu")
+    about = {"base": "nano", "image_size": 64, "crop": None, "weights": hash_of(nano.upstream)}
+    assert _before(about, None, "cpu").crop is None
+    assert _before(about | {"crop": 1.25}, None, "cpu").crop == Crop(1.25, search=True)
+    assert _before(about, nano, "cpu") is nano
+    with pytest.raises(InvalidInput, match="began with other weights than those of 'nano'"):
+        _before(about | {"weights": "0"}, None, "cpu")
 
 
 def test_a_side_without_cases_has_no_table(run):

@@ -126,6 +126,17 @@ class TestFrames:
         assert frames[1].mean() > 1.5 * frames[0].mean()
         np.testing.assert_array_equal(frames[1:][0], frames[1])
 
+    @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+    def test_what_does_not_change_stays_as_bright(self, tmp_path, depth):
+        """Also where percentiles are asked for: of each frame's own a flash would darken it."""
+        dim = np.arange(100, dtype=depth).reshape(10, 10)
+        flash = dim.copy()
+        flash[:3, :3] = 240
+        for t, frame in enumerate((dim, flash, dim)):
+            Image.fromarray(frame).save(tmp_path / f"{t}.png")
+        frames = io.read_frames(tmp_path, window="percentile")
+        assert frames[0][9, 9] == frames[1][9, 9] == frames[2][9, 9]
+
     def test_deep_arrays_become_display_values(self, tmp_path, rng):
         imgs = rng.integers(0, 4000, (4, 5, 6)).astype(np.uint16)
         np.savez(tmp_path / "a.npz", imgs=imgs)

@@ -117,6 +117,14 @@ def test_a_run_does_not_change_its_model_or_split(tuned, folder):
         finetune(stranger, cases, tuned.folder, recipe=RECIPE)
 
 
+def test_a_run_does_not_change_its_labels(tuned, folder):
+    """Its record would name organs that were never learnt."""
+    words = (tuned.folder / "run.json").read_text()
+    with pytest.raises(InvalidInput, match=r"with the labels \[1, 2\], and now they are \[1\]"):
+        finetune(base(box_hint=True), find_cases(folder), tuned.folder, recipe=RECIPE, labels=[1])
+    assert (tuned.folder / "run.json").read_text() == words
+
+
 def test_only_sam2_is_trained(folder, tmp_path):
     """The paper's study is of SAM 2; what has no weights certainly is not."""
     with pytest.raises(InvalidInput, match="classical is no SAM 2"):

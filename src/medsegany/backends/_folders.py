@@ -9,7 +9,7 @@ from attrs import evolve
 
 from medsegany._folder import ABOUT, WEIGHTS, about
 from medsegany._sha256 import file_sha256
-from medsegany.backends._weights import architecture
+from medsegany.backends._weights import architecture, write
 from medsegany.backends.medsam import MedSamSegmenter
 from medsegany.backends.sam1 import Sam1Segmenter
 from medsegany.backends.sam2 import Sam2Segmenter
@@ -20,8 +20,6 @@ from medsegany.protocols import Segmenter
 
 def save(segmenter: Segmenter, folder: Path, *, name: str, licence: str, base: str) -> Path:
     """Write weights and description; see `registry.save`."""
-    from safetensors.torch import save_file  # noqa: PLC0415 -- only folders need it
-
     card, model = _described(segmenter, name, licence)
     if folder.exists():
         msg = f"{folder} exists already: a model is written into a new folder."
@@ -32,7 +30,7 @@ def save(segmenter: Segmenter, folder: Path, *, name: str, licence: str, base: s
         neighbour.mkdir(parents=True)
         # Tensors that share memory, or lie in it by columns, cannot be written as they are.
         state = {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
-        save_file({k: v.contiguous() for k, v in state.items()}, neighbour / WEIGHTS)
+        write({k: v.contiguous() for k, v in state.items()}, neighbour / WEIGHTS)
         text = about(card, base=base, sha256=file_sha256(neighbour / WEIGHTS))
         (neighbour / ABOUT).write_text(text, "utf-8")
         neighbour.rename(folder)

@@ -53,6 +53,21 @@ def read(path: Path) -> State:
     return _flat(content, path)
 
 
+def write(state: State, path: Path) -> None:
+    """Write weights as safetensors.
+
+    Raises:
+        OSError: The disk is full, or cannot be written to; safetensors has an error of its own.
+    """
+    from safetensors import SafetensorError  # noqa: PLC0415 -- few need it
+    from safetensors.torch import save_file  # noqa: PLC0415
+
+    try:
+        save_file(state, path)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+
+
 def _safetensors(path: Path) -> State:
     from safetensors import SafetensorError  # noqa: PLC0415 -- few files need it
     from safetensors.torch import load_file  # noqa: PLC0415

@@ -5,11 +5,13 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from attrs import field, frozen
 
 from medsegany import metrics
+from medsegany.backends.sam2 import Sam2Segmenter
 from medsegany.benchmark._measure import nsd_of
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io._files import atomically, write_text
@@ -22,6 +24,7 @@ from medsegany.registry import load
 from medsegany.training import Split, TrainingCase
 from medsegany.training._names import RUN, SPLIT
 from medsegany.training._store import StoredCase, store, window_of
+from medsegany.training._weights import hash_of
 
 # How slices are crossed, by what the table calls it. `ByBox` is what the paper's two rows are.
 WAYS: Mapping[str, Propagation] = {"ByBox": ByBox(), "ByMemory": ByMemory(prompted="mask")}
@@ -132,18 +135,15 @@ def table5(
 
     Raises:
         FileError: The folder holds no finished run.
-        InvalidInput: There are no such cases.
+        InvalidInput: There are no such cases, or what is called as the base was has other weights.
     """
     run = Path(run)
     if not (run / "model").is_dir() or not (run / SPLIT).is_file():
         msg = f"{run} holds no finished fine-tuning: there is no folder {run / 'model'}."
         raise FileError(msg)
     about = json.loads((run / RUN).read_text("utf-8"))
-    before = about["base"] if base is None else base
     models = {
-        "before": before
-        if isinstance(before, Segmenter)
-        else load(before, device=device, image_size=about["image_size"]),
+        "before": _before(about, base, device),
         "after": load(run / "model", device=device),
     }
     split = Split.read(run / SPLIT, cases)
@@ -179,6 +179,25 @@ def table5(
     on_progress(Progress("volumes", total, total))
     cells = _cells(rows, labels)
     return Table5(models["before"].name, models["after"].name, cells, tuple(rows), tolerance_mm)
+
+
+def _before(
+    about: Mapping[str, Any], base: Segmenter | str | Path | None, device: str
+) -> Segmenter:
+    """The model that a run began with, as it looked at images then; or the one that is given."""
+    if isinstance(base, Segmenter):
+        return base
+    size = about["image_size"]
+    if base is not None:
+        return load(base, device=device, image_size=size)
+    found = load(about["base"], device=device, image_size=size, crop=about["crop"])
+    if not isinstance(found, Sam2Segmenter) or hash_of(found.upstream) != about["weights"]:
+        msg = (
+            f"The run began with other weights than those of {about['base']!r}: a file of your "
+            "own? Give the model it began with, base=load(...)."
+        )
+        raise InvalidInput(msg)
+    return found
 
 
 def _scores(

@@ -53,7 +53,8 @@ class LazyFrames(Sequence[Image], Generic[T]):
     def scaled_alike(self) -> "LazyFrames[T]":
         """With one window for all, from some of the frames: a flicker would look like motion."""
         first = self._read(self.sources[0])
-        if self._window is not None or first.ndim == 3 or first.dtype == np.uint8:
+        plain = self._window is None and first.dtype == np.uint8
+        if self._window not in {None, "percentile"} or first.ndim == 3 or plain:
             return self
         every = self.sources[:: max(1, len(self.sources) // _SAMPLES)]
         some = [self._read(source) for source in every]

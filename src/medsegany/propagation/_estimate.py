@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 from attrs import frozen
 
 from medsegany._validate import whole
+from medsegany.errors import InvalidInput
 from medsegany.propagation._by_memory import ByMemory
 from medsegany.propagation._volume import default_way
 from medsegany.protocols import Propagation, Segmenter
@@ -19,6 +20,15 @@ class KnowsItsSize(Protocol):
 
     def object_bytes(self, prompted: int) -> int:
         """Of what is remembered of an object with so many prompted slices."""
+
+
+@runtime_checkable
+class MayLookAtCrops(Protocol):
+    """A model that may encode a crop for each object, where no slice serves two of them."""
+
+    @property
+    def crop(self) -> object | None:
+        """How much is looked at; None for whole slices."""
 
 
 @frozen
@@ -68,8 +78,11 @@ def estimate_memory(
         propagation: As for `segment_volume`.
 
     Raises:
-        InvalidInput: A number that is none.
+        InvalidInput: A number that is none, or a shape that is not `(D, H, W)`.
     """
+    if len(shape) != 3:
+        msg = f"shape is (D, H, W), got {tuple(shape)}: colours take no memory."
+        raise InvalidInput(msg)
     depth, height, width = (whole(n, 1, "shape") for n in shape)
     objects, prompted = whole(objects, 1, "objects"), whole(prompted, 1, "prompted")
     way = default_way(segmenter) if propagation is None else propagation
@@ -78,6 +91,8 @@ def estimate_memory(
         one = segmenter.features_bytes()
         budget = way.budget
         features = max(one, min(depth * one, budget // one * one))
+        if isinstance(segmenter, MayLookAtCrops) and segmenter.crop is not None:
+            features = objects * one  # of the slice where each of them is
         remembered = objects * segmenter.object_bytes(prompted)
         if way.directions == "shared":  # what lies near the first prompted slice is kept as well
             remembered *= 2

@@ -1,7 +1,7 @@
 """What a run is begun with, written down in its folder."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attrs import asdict, frozen
@@ -72,6 +72,24 @@ class About:
                     "Go on as it was begun, or take another folder."
                 )
                 raise InvalidInput(msg)
+
+    @staticmethod
+    def refuse_other_labels(folder: Path, ids: Sequence[int]) -> None:
+        """A folder whose model learns, or has learnt, other objects; their names may change.
+
+        Raises:
+            InvalidInput: With both.
+        """
+        path = folder / RUN
+        if not path.is_file():
+            return
+        found = sorted(int(n) for n in json.loads(path.read_text("utf-8"))["labels"])
+        if found != sorted(ids):
+            msg = (
+                f"{folder} was begun with the labels {found}, and now they are {sorted(ids)}. Go "
+                "on as it was begun, or take another folder."
+            )
+            raise InvalidInput(msg)
 
     def write(self, folder: Path, labels: Mapping[int, str]) -> None:
         """Write it down, with the names of labels."""

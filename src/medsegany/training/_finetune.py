@@ -133,6 +133,7 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         stored = {case.name: case for case in read}
         learning = [stored[n] for n in split.train]
         counts, ids = count(learning, None if labels is None else list(labels), recipe.smallest_px)
+        came_from.refuse_other_labels(folder, ids)
         recipe = _fitting(recipe, machine, learning, segmenter)
         names = _names(labels, ids, wanted)
         came_from.write(folder, names)

@@ -7,9 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch.utils.checkpoint import checkpoint
 
+from medsegany.backends._weights import write
 from medsegany.backends.sam2 import SAM2VideoPredictor
 from medsegany.io._files import atomically
 from medsegany.training._recipe import Part
@@ -106,4 +106,4 @@ def recomputing(upstream: SAM2VideoPredictor, wanted: bool) -> Iterator[None]:  
 def write_best(folder: Path, upstream: SAM2VideoPredictor) -> None:
     """The model's present weights become those that are kept."""
     state = {name: value.cpu().contiguous() for name, value in copied(upstream).items()}
-    atomically(folder / BEST, lambda path: save_file(state, path))
+    atomically(folder / BEST, lambda path: write(state, path))
