@@ -15,11 +15,13 @@ from safetensors.torch import load_file
 import medsegany
 from medsegany import Box
 from medsegany.backends.sam2 import Crop, Sam2Segmenter
-from medsegany.errors import FileError, InvalidInput
+from medsegany.cards import BY_NAME
+from medsegany.errors import CheckpointError, FileError, InvalidInput
 from medsegany.testing.models import tiny_sam2
 from medsegany.training import Augmentation, Machine, Recipe, Split, find_cases, finetune, read_log
 from medsegany.training._batches import as_input
 from medsegany.training._embeddings import StoredEmbeddings
+from medsegany.training._finetune import _licence_of
 from medsegany.training._source import CaseClips
 from medsegany.training._store import store
 from medsegany.training._validate import validation
@@ -159,6 +161,31 @@ def test_a_frozen_encoder_is_asked_once(folder, tmp_path):
     assert rows["once"][0] == pytest.approx(rows["twice"][0], rel=1e-3)
     assert rows["once"] == pytest.approx(rows["twice"], rel=0.05)
     assert len(list((tmp_path / "once" / "features").glob("*.npy"))) == 12
+    # Two convolutions are learnt by the one and not by the other: neither goes on as the other.
+    for name, once, words in (("twice", True, "begun without"), ("once", False, "begun with")):
+        with pytest.raises(CheckpointError, match=f"was {words} embed_once"):
+            finetune(
+                base(),
+                find_cases(folder),
+                tmp_path / name,
+                recipe=recipe,
+                machine=Machine(embed_once=once),
+                split=split,
+            )
+
+
+def test_the_licence_is_that_of_the_base(monkeypatch, tmp_path):
+    """By the name of a published model, by its file, or by its folder; a name is no path."""
+    file = BY_NAME["nano"].path
+    assert _licence_of("nano") == _licence_of(file) == "CC-BY-SA-4.0"
+    assert _licence_of(medsegany.load("nano", crop=None)) == "CC-BY-SA-4.0"
+    medsegany.save(base(), tmp_path / "mine", name="mine", licence="CC0-1.0")
+    monkeypatch.chdir(tmp_path)
+    assert _licence_of("mine") == "CC0-1.0"
+    mine = medsegany.load("mine", device="cpu")
+    assert _licence_of(mine) == "not said"
+    (tmp_path / "x.pt").write_bytes(b"x")
+    assert _licence_of("x.pt") == "not said"
 
 
 def test_stored_features_are_those_of_the_encoder(folder, tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 from safetensors.torch import load_file
 
+from medsegany import checkpoints
 from medsegany._validate import whole
 from medsegany.backends.sam2 import Sam2Segmenter
 from medsegany.errors import FileError, InvalidInput
@@ -92,7 +93,8 @@ def finetune(  # noqa: PLR0913 -- what a run is made of
         window: For all cases; see `io.read_volume`.
         frame: Which volume of 4D files, from 0.
         name: Of the model; without one it is that of the folder.
-        licence: Of the new weights; without one it is that of the base.
+        licence: Of the new weights; without one it is that of the base, where that is known: of a
+            published model or file, or of a folder given by its path.
         data: Where the cases come from and under which licence, for the model card.
         keep: Part of the base in the weights that are written: 0.5 is half way between both, which
             forgets less of other organs and gains less with the new one (Wortsman et al., 2022,
@@ -223,12 +225,17 @@ def _as_sam2(base: Segmenter | str | Path, machine: Machine) -> Sam2Segmenter:
 
 
 def _licence_of(base: Segmenter | str | Path) -> str:
-    if isinstance(base, Segmenter):
-        base = base.name
     known = {model.name: model.licence for model in models()}
-    if str(base) in known:
-        return known[str(base)]
-    about = Path(base) / "medsegany.json"
+    name = base.name if isinstance(base, Segmenter) else str(base)
+    if name in known:
+        return known[name]
+    if isinstance(base, Segmenter):  # its name is no path
+        return "not said"
+    path = Path(base)
+    if path.is_file():
+        published = checkpoints.recognise(path)
+        return "not said" if published is None else published.licence
+    about = path / "medsegany.json"
     return str(json.loads(about.read_text("utf-8"))["licence"]) if about.is_file() else "not said"
 
 

@@ -1,7 +1,7 @@
 """Where a training stands: its steps, its best weights, and what is kept of it on the disk."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from math import isfinite
 from pathlib import Path
@@ -12,7 +12,7 @@ import torch
 from attrs import define, field
 
 from medsegany.backends.sam2 import SAM2VideoPredictor
-from medsegany.errors import InvalidInput, OutOfMemory, TrainingDiverged
+from medsegany.errors import CheckpointError, InvalidInput, OutOfMemory, TrainingDiverged
 from medsegany.io._files import atomically
 from medsegany.training._attention import attention_for
 from medsegany.training._batches import Batch, Prompted
@@ -33,6 +33,11 @@ _TOO_LARGE = (
 
 Validate = Callable[[SAM2VideoPredictor], Mapping[str, float]]
 """Measures a model; its "dsc" decides which weights are kept."""
+
+
+def _learnt(groups: Sequence[Mapping[str, Any]]) -> int:
+    """How many tensors an optimiser trains."""
+    return sum(len(group["params"]) for group in groups)
 
 
 @define(eq=False)
@@ -59,6 +64,15 @@ class Run:
         if state is None:
             self.average = copied(self.upstream) if self.recipe.average else {}
             return
+        begun = _learnt(state["optimiser"]["param_groups"])
+        now = _learnt(self.optimiser.param_groups)
+        if begun != now:  # by one recipe: two convolutions are not trained with stored features
+            how = ("without", "with") if begun > now else ("with", "without")
+            msg = (
+                f"{self.folder} was begun {how[0]} embed_once, and now it is {how[1]}, which "
+                "trains other weights. Go on as it was begun, or take another folder."
+            )
+            raise CheckpointError(msg)
         self.upstream.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.average = {name: value.to(device) for name, value in state["average"].items()}
