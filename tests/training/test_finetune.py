@@ -147,31 +147,22 @@ def test_a_frozen_encoder_is_asked_once(folder, tmp_path):
     """
     recipe = evolve(RECIPE, augmentation=None, train=("mask_decoder",), frames=1, clips=0.0)
     split = Split(tuple(f"case_{n}" for n in range(4)), (), ())
-    rows = {}
-    for name, once in (("twice", False), ("once", True)):
-        finetune(
-            base(),
-            find_cases(folder),
-            tmp_path / name,
-            recipe=recipe,
-            machine=Machine(embed_once=once),
-            split=split,
-        )
-        rows[name] = [row["loss"] for row in read_log(tmp_path / name)]
+
+    def tune(name, *, once):
+        machine = Machine(embed_once=once)
+        where = tmp_path / name
+        finetune(base(), find_cases(folder), where, recipe=recipe, machine=machine, split=split)
+        return [row["loss"] for row in read_log(where)]
+
+    rows = {"twice": tune("twice", once=False), "once": tune("once", once=True)}
     assert rows["once"][0] == pytest.approx(rows["twice"][0], rel=1e-3)
     assert rows["once"] == pytest.approx(rows["twice"], rel=0.05)
     assert len(list((tmp_path / "once" / "features").glob("*.npy"))) == 12
     # Two convolutions are learnt by the one and not by the other: neither goes on as the other.
-    for name, once, words in (("twice", True, "begun without"), ("once", False, "begun with")):
-        with pytest.raises(CheckpointError, match=f"was {words} embed_once"):
-            finetune(
-                base(),
-                find_cases(folder),
-                tmp_path / name,
-                recipe=recipe,
-                machine=Machine(embed_once=once),
-                split=split,
-            )
+    with pytest.raises(CheckpointError, match="was begun without embed_once"):
+        tune("twice", once=True)
+    with pytest.raises(CheckpointError, match="was begun with embed_once"):
+        tune("once", once=False)
 
 
 def test_the_licence_is_that_of_the_base(monkeypatch, tmp_path):
