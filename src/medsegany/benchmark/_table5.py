@@ -11,7 +11,6 @@ import numpy as np
 from attrs import field, frozen
 
 from medsegany import metrics
-from medsegany.backends.sam2 import Sam2Segmenter
 from medsegany.benchmark._measure import nsd_of
 from medsegany.errors import FileError, InvalidInput
 from medsegany.io._files import atomically, write_text
@@ -24,7 +23,6 @@ from medsegany.registry import load
 from medsegany.training import Split, TrainingCase
 from medsegany.training._names import RUN, SPLIT
 from medsegany.training._store import StoredCase, store, window_of
-from medsegany.training._weights import hash_of
 
 # How slices are crossed, by what the table calls it. `ByBox` is what the paper's two rows are.
 WAYS: Mapping[str, Propagation] = {"ByBox": ByBox(), "ByMemory": ByMemory(prompted="mask")}
@@ -185,6 +183,9 @@ def _before(
     about: Mapping[str, Any], base: Segmenter | str | Path | None, device: str
 ) -> Segmenter:
     """The model that a run began with, as it looked at images then; or the one that is given."""
+    from medsegany.backends.sam2 import Sam2Segmenter  # noqa: PLC0415 -- these two import torch
+    from medsegany.training._weights import hash_of  # noqa: PLC0415
+
     if isinstance(base, Segmenter):
         return base
     size = about["image_size"]
