@@ -55,10 +55,7 @@ class Mixed:
         self._drawn = cache(drawn.clip)
         self._large = {"lines": pools.thin(_LINES), "thin": pools.thin()}
         self._hollow = pools.hollow() if stage.hollow else pools
-        self._scene = {
-            draw: cache(lambda n, draw=draw: draw(np.random.default_rng([seed, n]), _SIDE))
-            for draw in (radiograph, skin)
-        }
+        self._scene = cache(lambda draw, n: draw(np.random.default_rng([seed, n]), _SIDE))
 
     def __len__(self) -> int:
         return self._stage.recipe.batch * 100  # are called an epoch
@@ -90,26 +87,26 @@ class Mixed:
     def _seldom(self, number: int, rng: np.random.Generator) -> Clip | None:
         """What few images have: something bent, or painted into one; None for what is usual."""
         stage = self._stage
-        makers: dict[Callable[[], Clip], float] = {
-            lambda: self._bent(number, rng): stage.hollow,
-            lambda: painted(self._pools.clip(number, 1), HOLLOW, rng): stage.painted,
-            lambda: lesion(self._pools.clip(number, 1), rng): stage.lesions,
-            lambda: heart(self._pools.clip(number, 1), rng): stage.hearts,
-            lambda: self._drawn_as(radiograph, rng): stage.radiographs,
-            lambda: self._drawn_as(skin, rng): stage.skin,
-        }
-        if not any(makers.values()):
+        kinds: tuple[tuple[float, Callable[[], Clip]], ...] = (
+            (stage.hollow, lambda: self._bent(number, rng)),
+            (stage.painted, lambda: painted(self._pools.clip(number, 1), HOLLOW, rng)),
+            (stage.lesions, lambda: lesion(self._pools.clip(number, 1), rng)),
+            (stage.hearts, lambda: heart(self._pools.clip(number, 1), rng)),
+            (stage.radiographs, lambda: self._drawn_as(radiograph, rng)),
+            (stage.skin, lambda: self._drawn_as(skin, rng)),
+        )
+        shares = [share for share, _ in kinds]
+        if not any(shares):
             return None
-        ends = np.cumsum(list(makers.values()))
-        which = int(np.searchsorted(ends, rng.random(), side="right"))
-        return list(makers)[which]() if which < len(makers) else None
+        which = int(np.searchsorted(np.cumsum(shares), rng.random(), side="right"))
+        return kinds[which][1]() if which < len(kinds) else None
 
     def _bent(self, number: int, rng: np.random.Generator) -> Clip:
         clip = self._hollow.clip(number, 1)
         return remapped(clip, rng) if rng.random() < 0.25 else clip
 
     def _drawn_as(self, kind: Draw, rng: np.random.Generator) -> Clip:
-        return self._scene[kind](int(rng.integers(_SCENES // 2)))
+        return self._scene(kind, int(rng.integers(_SCENES // 2)))
 
     def _usual(self, number: int, frames: int, kind: str, rng: np.random.Generator) -> Clip:
         """Drawn or from the pools; of several frames a volume or slices that follow, too."""

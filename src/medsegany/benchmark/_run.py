@@ -143,13 +143,9 @@ def run(
                 where = folder / "masks" / who.name / protocol.name if masks else None
                 for case in manifest:
                     key = Key(case.key, who.key, protocol.key)
-                    lost = (  # masks were not kept then, and are wanted now
-                        where is not None
-                        and key in scored
-                        and not (where / f"{case.id}.npz").exists()
-                    )
-                    scored.discard(key)
-                    if lost or key not in before:
+                    # Masks that were not kept then, and are wanted now, are made again.
+                    kept = where is None or (where / f"{case.id}.npz").exists()
+                    if key not in before or (key in scored and not kept):
                         jobs.append(Job(case, manifest.path(case).resolve(), protocol, where))
                         before.add(key)  # the same model may be asked for twice
             here, scores = each - len(jobs), _Mean()

@@ -128,15 +128,20 @@ def _refuse_no_folder(output: Path, inputs: Sequence[Path]) -> None:
 def _case(source: Path, target: Path, reference: Path | None, *, in_folder: bool) -> Case:
     if reference is None or not reference.is_dir():
         return Case(source, target, reference, in_folder)
-    found = by_stem(
-        p
-        for p in sorted(reference.iterdir())
-        if p.is_file() and ending(p) in LABELS and p.name[0] != "." and stem(p) == stem(source)
-    )
+    found = by_stem(p for p in label_maps(reference) if stem(p) == stem(source))
     if found:
         return Case(source, target, found[stem(source)], in_folder)
     msg = f"The folder {reference} has no label map named as {source.name}."
     return Case(source, target, None, in_folder, missing=msg)
+
+
+def label_maps(folder: Path) -> list[Path]:
+    """The label maps of a folder, by name."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.is_file() and ending(path) in {*WRITTEN, ".nhdr"} and path.name[0] != "."
+    ]
 
 
 def _expanded(path: Path, kinds: frozenset[str]) -> list[Path]:
@@ -163,6 +168,5 @@ def _result_kind(source: Path) -> str:
     return kind if kind in WRITTEN else ".nii.gz"
 
 
-LABELS = frozenset({*WRITTEN, ".nhdr"})
 IMAGES = frozenset(PICTURES | set(VOLUMES))
 FILMS = frozenset(VIDEOS | {".npz", ".gif"})

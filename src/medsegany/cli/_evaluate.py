@@ -14,11 +14,11 @@ from rich.text import Text
 
 from medsegany import metrics
 from medsegany.cli import _common as common
-from medsegany.cli._cases import LABELS, Case
+from medsegany.cli._cases import Case, label_maps
 from medsegany.cli._common import NotUnderstood, err, out
 from medsegany.cli._runs import Row, end, run_cases
 from medsegany.errors import FileError, InvalidInput
-from medsegany.io import ending, read_labels, stem
+from medsegany.io import read_labels, stem
 from medsegany.io._files import atomically, by_stem
 from medsegany.metrics import Evaluation, Tolerance
 from medsegany.volume import Volume
@@ -169,11 +169,7 @@ def _pairs(prediction: Path, truth: Path) -> list[Case]:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    found = by_stem(
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_file() and ending(path) in LABELS and path.name[0] != "."
-    )
+    found = by_stem(label_maps(folder))
     if not found:
         msg = f"The folder {folder} holds no label maps."
         raise FileError(msg)

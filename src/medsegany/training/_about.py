@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from attrs import asdict, frozen
 
@@ -14,6 +15,8 @@ from medsegany.protocols import Segmenter
 from medsegany.training._names import RUN
 from medsegany.training._store import window_words
 from medsegany.training._weights import hash_of
+
+_WAY_OUT = "Go on as it was begun, or take another folder."
 
 
 @frozen
@@ -61,15 +64,14 @@ class About:
         Raises:
             InvalidInput: With what differs.
         """
-        path = folder / RUN
-        if not path.is_file():
+        found = _begun(folder)
+        if found is None:
             return
-        found = json.loads(path.read_text("utf-8"))
         for key, value in asdict(self).items():
             if found.get(key) != value:
                 msg = (
                     f"{folder} was begun with {key} {found.get(key)!r}, and now it is {value!r}. "
-                    "Go on as it was begun, or take another folder."
+                    f"{_WAY_OUT}"
                 )
                 raise InvalidInput(msg)
 
@@ -80,14 +82,14 @@ class About:
         Raises:
             InvalidInput: With both.
         """
-        path = folder / RUN
-        if not path.is_file():
+        begun = _begun(folder)
+        if begun is None:
             return
-        found = sorted(int(n) for n in json.loads(path.read_text("utf-8"))["labels"])
+        found = sorted(map(int, begun["labels"]))
         if found != sorted(ids):
             msg = (
-                f"{folder} was begun with the labels {found}, and now they are {sorted(ids)}. Go "
-                "on as it was begun, or take another folder."
+                f"{folder} was begun with the labels {found}, and now they are {sorted(ids)}. "
+                f"{_WAY_OUT}"
             )
             raise InvalidInput(msg)
 
@@ -95,3 +97,9 @@ class About:
         """Write it down, with the names of labels."""
         words = {**asdict(self), "labels": {str(n): name for n, name in labels.items()}}
         write_text(folder / RUN, json.dumps(words, indent=2) + "\n")
+
+
+def _begun(folder: Path) -> dict[str, Any] | None:
+    """What a folder was begun with; None where nothing has been written down."""
+    path = folder / RUN
+    return dict(json.loads(path.read_text("utf-8"))) if path.is_file() else None
